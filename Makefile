@@ -1,0 +1,42 @@
+# make demo: see it work · make test: lint, types, layers and all tests · both set themselves up
+.PHONY: demo setup test test-full lint types layers unit lock format clean
+BIN := .venv/bin
+
+demo: setup
+	$(BIN)/edgeyard demo
+
+setup: .venv/.ready
+
+.venv/.ready: requirements.lock pyproject.toml scripts/setup.sh
+	@sh scripts/setup.sh
+
+test: lint types layers unit
+
+# What make test cannot do with Python alone: the acceptance tests as an unprivileged user, without port 443.
+test-full: setup
+	sh scripts/test-unprivileged.sh
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+layers: setup
+	$(BIN)/lint-imports
+
+unit: setup
+	$(BIN)/pytest
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Needs uv. The lock names no index, so that it installs from whichever one pip or uv is set to.
+lock:
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
+		--group dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
