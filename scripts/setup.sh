@@ -21,7 +21,7 @@ find_python() {
 with_uv() {
     uv venv --quiet --clear --python "$1" .venv
     uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements.lock
-    uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation -e .
+    uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation -C editable_mode=compat -e .
 }
 
 with_pip() {
@@ -38,7 +38,7 @@ with_pip() {
     PIP_DISABLE_PIP_VERSION_CHECK=1
     export PIP_DISABLE_PIP_VERSION_CHECK
     $pip install --quiet --require-hashes -r requirements.lock
-    $pip install --quiet --no-deps --no-build-isolation -e .
+    $pip install --quiet --no-deps --no-build-isolation -C editable_mode=compat -e .
 }
 
 python=$(find_python)

@@ -1,0 +1,155 @@
+"""The durable store of the local hub and the local edge: one SQLite file, one writer, group commit.
+
+Guarantees (durability "full"): ``write`` and ``append`` return only after the commit that holds their effect has been
+synced to disk, so what was acknowledged survives a power cut; a write is kept whole or not at all; writes take effect in
+the order of the calls; a read that starts after a write returned sees it. "normal" leaves the sync out of commits: a killed
+process loses nothing, a power cut may lose the last commits, never the file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from iot_core.errors import StoreError
+from transport.store_schema import prepare
+from transport.store_segments import MAX_RECORD_BYTES, decode_records
+from transport.store_writer import Append, Write, Writer
+
+__all__ = ["Durability", "Store"]
+
+Durability = Literal["full", "normal"]
+T = TypeVar("T")
+
+_SYNCHRONOUS = {"full": "FULL", "normal": "NORMAL"}
+# Pages of 4 KiB in the log before a commit also copies it into the database file: 16 MiB, so that a steady stream of
+# segments pays for that copy and its two syncs a few times a second at most.
+_CHECKPOINT_PAGES = 4096
+_READER_THREADS = 2
+
+
+class Store:
+    """See the module; made by ``Store.open``."""
+
+    def __init__(self, path: Path, writer: Writer) -> None:
+        self._path = path
+        self._writer = writer
+        self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
+        self._pool = ThreadPoolExecutor(_READER_THREADS, thread_name_prefix=f"store {path.name} reader")
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls, path: Path, *, schema: Sequence[Path], durability: Durability = "full", writer: type[Writer] = Writer
+    ) -> Store:
+        """Open or create the file (mode 0600) with the SQL files of ``schema``, one per version, in order.
+
+        StoreError: the file is not a store, newer than the program, or cannot be opened.
+        """
+        try:
+            path.touch(mode=0o600)
+            connection = _connect(path)
+            connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"{path} cannot be opened: {error}") from error
+        try:
+            prepare(connection, path, schema)
+        except (sqlite3.Error, StoreError) as error:
+            connection.close()
+            raise error if isinstance(error, StoreError) else StoreError(f"{path}: {error}") from error
+        return cls(path, writer(connection, path))
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run ``work`` on the writer thread and return its result once it is on disk.
+
+        What it raises undoes its own changes alone and is raised here; sqlite3 errors, and the failure of the commit,
+        become StoreError. A caller that is cancelled while it waits does not undo the write. ``work`` must not commit.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._writer.submit(Write(work, future, loop))
+        return await future
+
+    async def append(self, stream: str, records: Sequence[bytes]) -> int:
+        """Add records to the end of a stream; returns the number of the first (counted from 0) once they are on disk.
+
+        StoreError: a record is longer than MAX_RECORD_BYTES (nothing is added), or as in ``write``.
+        """
+        if any(len(record) > MAX_RECORD_BYTES for record in records):
+            raise StoreError(f"a record for {stream} is longer than {MAX_RECORD_BYTES} bytes")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[int] = loop.create_future()
+        self._writer.submit(Append(stream, records, future, loop))
+        return await future
+
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run ``work`` on this thread's read connection, on one snapshot of what is committed; StoreError on failure."""
+        connection = self._reader()
+        try:
+            connection.execute("BEGIN")
+            try:
+                return work(connection)
+            finally:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path}: {error}") from error
+
+    async def aread(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """``read`` in a reader thread, for work that takes long."""
+        if self._closed:
+            raise StoreError(f"{self._path} is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self.read, work)
+
+    def records(self, stream: str, first: int = 0) -> Iterator[bytes]:
+        """The records of a stream from number ``first`` on, segment by segment; sees later commits as it goes."""
+        while (segment := self.read(lambda connection: _segment_at(connection, stream, first))) is not None:
+            start, count, blob = segment
+            yield from list(decode_records(blob, count))[max(first - start, 0) :]
+            first = start + count
+
+    async def close(self) -> None:
+        """Write what waits, then close; calls after this raise StoreError."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.get_running_loop().run_in_executor(self._pool, self._writer.finish)
+        self._pool.shutdown()
+        for connection in self._readers:
+            connection.close()
+
+    def _reader(self) -> sqlite3.Connection:
+        if self._closed:
+            raise StoreError(f"{self._path} is closed")
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = _connect(self._path)
+            connection.execute("PRAGMA query_only = ON")
+            self._readers.append(connection)
+        return connection
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    # Without these a sync on macOS only reaches the drive's cache.
+    connection.execute("PRAGMA fullfsync = ON")
+    connection.execute("PRAGMA checkpoint_fullfsync = ON")
+    return connection
+
+
+def _segment_at(connection: sqlite3.Connection, stream: str, record: int) -> tuple[int, int, bytes] | None:
+    """The segment that holds the record, or the first one after it."""
+    columns = "SELECT first, count, records FROM segments WHERE stream = ?"
+    holding = connection.execute(f"{columns} AND first <= ? ORDER BY first DESC LIMIT 1", (stream, record)).fetchone()
+    if holding and holding[0] + holding[1] > record:
+        return holding[0], holding[1], holding[2]
+    later = connection.execute(f"{columns} AND first > ? ORDER BY first LIMIT 1", (stream, record)).fetchone()
+    return (later[0], later[1], later[2]) if later else None

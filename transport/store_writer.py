@@ -1,0 +1,208 @@
+"""The one writer of a store: a thread that puts all that waits into one transaction, syncs it, then acknowledges.
+
+A group lives so: taken from the queue → each write runs inside its own SAVEPOINT → the appended records of each stream
+become one segment row → COMMIT (which syncs) → every future of the group is told, one wake-up per event loop. Whatever
+happens before COMMIT has returned, no future is told of success.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from iot_core.errors import StoreError
+from transport.store_segments import encode_records, split_records
+
+# Errors after which the file cannot be trusted to hold what was synced earlier (a failed sync may have dropped pages):
+# the writer stops for good, and only opening the store again, which replays the log, goes on.
+_FATAL = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+# Errors that undo the whole transaction, not just the statement.
+_GROUP = _FATAL | {sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+
+
+@dataclass(slots=True)
+class Write:
+    """A function waiting to be run, and after the commit its outcome."""
+
+    work: Callable[[sqlite3.Connection], Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+    result: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(slots=True)
+class Append:
+    """Records waiting for their segment; the result is the number of the first of them in the stream."""
+
+    stream: str
+    records: Sequence[bytes]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+    result: int = 0
+    error: BaseException | None = None
+
+
+@dataclass(slots=True)
+class _Stream:
+    next: int
+    waiting: list[Append] = field(default_factory=list)
+
+
+class Writer:
+    """Owns the write connection and the thread; ``submit`` may be called from any thread."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+        self._queue: list[Write | Append] = []
+        self._ready = threading.Condition()
+        self._closing = False
+        self._broken: StoreError | None = None
+        self._next: dict[str, int] = {}
+        self._thread = threading.Thread(target=self._run, name=f"store {path.name}", daemon=True)
+        self._thread.start()
+
+    def submit(self, item: Write | Append) -> None:
+        """Queue an item for the next group; StoreError when the store is closed."""
+        with self._ready:
+            if self._closing:
+                raise StoreError(f"{self._path} is closed")
+            self._queue.append(item)
+            self._ready.notify()
+
+    def finish(self) -> None:
+        """Commit what waits, close the connection and end the thread; blocks until it has ended."""
+        with self._ready:
+            self._closing = True
+            self._ready.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while group := self._take():
+            self._commit_group(group)
+        self._connection.close()
+
+    def _take(self) -> list[Write | Append]:
+        with self._ready:
+            while not self._queue and not self._closing:
+                self._ready.wait()
+            group, self._queue = self._queue, []
+            return group
+
+    def _commit_group(self, group: list[Write | Append]) -> None:
+        try:
+            self._execute_group(group)
+        except Exception as error:  # whatever it was, nobody may wait for ever
+            self._fail_group(group, error)
+        self._acknowledge(group)
+
+    def _execute_group(self, group: list[Write | Append]) -> None:
+        if self._broken:
+            raise self._broken
+        self._connection.execute("BEGIN IMMEDIATE")
+        streams: dict[str, _Stream] = {}
+        for item in group:
+            if isinstance(item, Append):
+                self._collect(streams, item)
+            else:
+                self._execute(item)
+        self._write_segments(streams)
+        self.commit()
+        self._next.update({name: stream.next for name, stream in streams.items()})
+
+    def commit(self) -> None:
+        """End the group's transaction; when this returns, the group is on disk (durability "full")."""
+        self._connection.execute("COMMIT")
+
+    def _execute(self, item: Write) -> None:
+        self._connection.execute("SAVEPOINT work")
+        try:
+            item.result = item.work(self._connection)
+        except Exception as error:
+            if not self._connection.in_transaction or _undoes_group(error):
+                raise
+            self._connection.execute("ROLLBACK TO work")
+            item.error = _as_store_error(error, self._path) if isinstance(error, sqlite3.Error) else error
+        self._connection.execute("RELEASE work")
+
+    def _collect(self, streams: dict[str, _Stream], item: Append) -> None:
+        stream = streams.get(item.stream)
+        if stream is None:
+            stream = streams[item.stream] = _Stream(self._next_record(item.stream))
+        item.result = stream.next
+        stream.next += len(item.records)
+        stream.waiting.append(item)
+
+    def _next_record(self, stream: str) -> int:
+        if stream not in self._next:
+            last = self._connection.execute(
+                "SELECT first + count FROM segments WHERE stream = ? ORDER BY first DESC LIMIT 1", (stream,)
+            ).fetchone()
+            self._next[stream] = last[0] if last else 0
+        return self._next[stream]
+
+    def _write_segments(self, streams: dict[str, _Stream]) -> None:
+        for name, stream in streams.items():
+            records = [record for item in stream.waiting for record in item.records]
+            first = stream.waiting[0].result
+            for run in split_records(records):
+                if run:
+                    row = (name, first, len(run), time.time(), encode_records(run))
+                    self._connection.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?)", row)
+                    first += len(run)
+
+    def _fail_group(self, group: list[Write | Append], error: Exception) -> None:
+        failure = _as_store_error(error, self._path)
+        if not self._rolled_back() or _primary_code(error) in _FATAL:
+            self._broken = failure
+        for item in group:
+            item.error = failure
+
+    def _rolled_back(self) -> bool:
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            return False
+        return True
+
+    def _acknowledge(self, group: list[Write | Append]) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop, list[Write | Append]] = {}
+        for item in group:
+            by_loop.setdefault(item.loop, []).append(item)
+        for loop, items in by_loop.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_resolve, items)
+
+
+def _resolve(items: list[Write | Append]) -> None:
+    for item in items:
+        if item.future.done():  # its caller was cancelled; the write stands
+            continue
+        if item.error is not None:
+            item.future.set_exception(item.error)
+        else:
+            item.future.set_result(item.result)
+
+
+def _primary_code(error: BaseException) -> int:
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
+
+
+def _undoes_group(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.Error) and _primary_code(error) in _GROUP
+
+
+def _as_store_error(error: Exception, path: Path) -> StoreError:
+    if isinstance(error, StoreError):
+        return error
+    failure = StoreError(f"{path}: {error}; nothing of this write was kept")
+    failure.__cause__ = error
+    return failure
