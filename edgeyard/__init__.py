@@ -1,0 +1,1 @@
+"""The command line `edgeyard` and the demo; nothing of ours imports this package."""

@@ -66,27 +66,34 @@ class Store:
             raise error if isinstance(error, StoreError) else StoreError(f"{path}: {error}") from error
         return cls(path, writer(connection, path))
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(
+        self, work: Callable[[sqlite3.Connection], T], *, after: Callable[[T], None] | None = None
+    ) -> T:
         """Run ``work`` on the writer thread and return its result once it is on disk.
 
         What it raises undoes its own changes alone and is raised here; sqlite3 errors, and the failure of the commit,
         become StoreError. A caller that is cancelled while it waits does not undo the write. ``work`` must not commit.
+        ``after`` is called with the result on the event loop once it is on disk, before the caller goes on and even
+        when the caller was cancelled; the calls come in the order of the writes.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._writer.submit(Write(work, future, loop))
+        self._writer.submit(Write(work, future, loop, after))
         return await future
 
-    async def append(self, stream: str, records: Sequence[bytes]) -> int:
+    async def append(
+        self, stream: str, records: Sequence[bytes], *, after: Callable[[int], None] | None = None
+    ) -> int:
         """Add records to the end of a stream; returns the number of the first (counted from 0) once they are on disk.
 
+        ``after`` as in ``write``.
         StoreError: a record is longer than MAX_RECORD_BYTES (nothing is added), or as in ``write``.
         """
         if any(len(record) > MAX_RECORD_BYTES for record in records):
             raise StoreError(f"a record for {stream} is longer than {MAX_RECORD_BYTES} bytes")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[int] = loop.create_future()
-        self._writer.submit(Append(stream, records, future, loop))
+        self._writer.submit(Append(stream, records, future, loop, after))
         return await future
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -48,7 +48,9 @@ def _prepare_format(connection: sqlite3.Connection, path: Path) -> None:
     if have >> 8 != _APPLICATION:
         raise StoreError(f"{path} is not a store of this program; move it away")
     if have & 0xFF > FORMAT_VERSION:
-        raise StoreError(f"{path}: its format {have & 0xFF} is newer than this program's {FORMAT_VERSION}; use a newer edgeyard")
+        raise StoreError(
+            f"{path}: its format {have & 0xFF} is newer than this program's {FORMAT_VERSION}; use a newer edgeyard"
+        )
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

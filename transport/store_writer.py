@@ -33,6 +33,7 @@ class Write:
     work: Callable[[sqlite3.Connection], Any]
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
+    after: Callable[[Any], None] | None = None
     result: Any = None
     error: BaseException | None = None
 
@@ -45,6 +46,7 @@ class Append:
     records: Sequence[bytes]
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
+    after: Callable[[int], None] | None = None
     result: int = 0
     error: BaseException | None = None
 
@@ -184,12 +186,22 @@ class Writer:
 
 def _resolve(items: list[Write | Append]) -> None:
     for item in items:
+        if item.error is None and item.after is not None:
+            _call_after(item, item.after)
         if item.future.done():  # its caller was cancelled; the write stands
             continue
         if item.error is not None:
             item.future.set_exception(item.error)
         else:
             item.future.set_result(item.result)
+
+
+def _call_after(item: Write | Append, after: Callable[[Any], None]) -> None:
+    try:
+        after(item.result)
+    except Exception as error:  # the write stands, and those behind it in the group must hear of theirs
+        context = {"message": "what follows a committed write failed", "exception": error}
+        item.loop.call_exception_handler(context)
 
 
 def _primary_code(error: BaseException) -> int:

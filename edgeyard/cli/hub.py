@@ -1,0 +1,133 @@
+"""`edgeyard hub`: run the local IoT Hub and look into it."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from edgeyard.cli.hubs import HomeOption, home_folder, run_async
+from edgeyard.cli.render import Output, print_json, print_table
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Run a local IoT Hub and look into it.")
+
+
+class Durability(StrEnum):
+    """When an acknowledgement may leave."""
+
+    FULL = "full"
+    NORMAL = "normal"
+
+
+class EnvFormat(StrEnum):
+    """Formats of `hub env`."""
+
+    SHELL = "shell"
+    JSON = "json"
+
+
+@app.command()
+def run(
+    home: HomeOption = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; 127.0.0.2 for a second hub.")] = "127.0.0.1",
+    http_port: Annotated[
+        int | None, typer.Option(help="HTTPS port. Default: 443 where it may, else 8443.", show_default=False)
+    ] = None,
+    durability: Annotated[
+        Durability, typer.Option(help="full: acknowledge after the sync to disk. normal: faster, a power cut may lose.")
+    ] = Durability.FULL,
+) -> None:
+    """Run a local IoT Hub until Ctrl-C: MQTT over TLS on 8883, HTTPS on 443 or 8443.
+
+    Example: edgeyard hub run --host 127.0.0.1
+    """
+    from local_hub.config import HubConfig
+    from local_hub.local_hub import serve
+
+    config = HubConfig(home=home_folder(home), host=host, http_port=http_port, durability=durability.value)
+    run_async(serve(config, on_ready=lambda line: print(line, flush=True)))
+
+
+@app.command()
+def env(
+    home: HomeOption = None,
+    format: Annotated[EnvFormat, typer.Option(help="shell prints export lines.")] = EnvFormat.SHELL,
+) -> None:
+    """Print the variables that point SDKs and tools at the local hub.
+
+    Example: eval "$(edgeyard hub env)"
+    """
+    from local_hub.environment import FORMATS, hub_environment
+
+    print(FORMATS[format.value](hub_environment(home_folder(home))))
+
+
+@app.command()
+def trace(
+    home: HomeOption = None,
+    device: Annotated[str | None, typer.Option(help="Only events of this device.", show_default=False)] = None,
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="One line an event, as text or JSON.")
+    ] = Output.TABLE,
+) -> None:
+    """Print what happens in the local hub, as it happens, until Ctrl-C.
+
+    Example: edgeyard hub trace --device thermostat-1
+    """
+    from edgeyard.admin import AdminDoor
+
+    async def follow() -> None:
+        async with AdminDoor.of(home_folder(home)) as door:
+            async for event in door.events(device=device):
+                print(json.dumps(event) if output is Output.JSON else _line(event), flush=True)
+
+    run_async(follow())
+
+
+def _line(event: dict[str, object]) -> str:
+    who = "/".join(str(part) for part in (event.get("deviceId"), event.get("moduleId")) if part)
+    body = event.get("body")
+    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+    return f"{str(event.get('time', ''))[11:23]}  {event.get('source', ''):<27} {who:<24} {text}"
+
+
+@app.command()
+def status(
+    home: HomeOption = None,
+    output: Annotated[Output, typer.Option("--output", "-o", help="Table or JSON.")] = Output.TABLE,
+) -> None:
+    """Print addresses and counts of the running local hub.
+
+    Example: edgeyard hub status --output json
+    """
+    from edgeyard.admin import AdminDoor
+
+    async def ask() -> dict[str, object]:
+        async with AdminDoor.of(home_folder(home)) as door:
+            return await door.status()
+
+    state = run_async(ask())
+    if output is Output.JSON:
+        print_json(state)
+    else:
+        print_table(("WHAT", "VALUE"), state.items())
+
+
+@app.command()
+def conformance(
+    output: Annotated[Output, typer.Option("--output", "-o", help="Table or JSON.")] = Output.TABLE,
+) -> None:
+    """Print the ledger: which operations are exact, documented, approximate or refused.
+
+    Example: edgeyard hub conformance
+    """
+    from local_hub.conformance import LEDGER
+
+    if output is Output.JSON:
+        print_json([entry._asdict() for entry in LEDGER])
+        return
+    print_table(("AREA", "OPERATION", "STATE", "NOTE"), LEDGER)

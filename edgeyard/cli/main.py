@@ -1,0 +1,80 @@
+"""The `edgeyard` command: its groups, and how errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import click
+import typer
+
+from edgeyard.cli import demo, device, devices, edge, hub, job, look, services
+from edgeyard.cli.exits import INTERRUPTED, exit_code_of
+from edgeyard.cli.render import print_error
+from edgeyard.cli.version import version
+from iot_core.errors import EdgeyardError
+
+__all__ = ["app", "main", "run"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Azure IoT Edge modules, device code and operators' tools, with a local IoT Hub and IoT Edge in the box.",
+    epilog="Start with: edgeyard demo   ·   Exit codes: 0 done, 1 failed, 2 wrong use, 3 partly done.",
+)
+app.add_typer(hub.app, name="hub")
+app.add_typer(edge.app, name="edge")
+app.add_typer(device.app, name="device")
+app.add_typer(devices.app, name="devices")
+app.add_typer(job.app, name="job")
+app.add_typer(look.twin_app, name="twin")
+app.command("query")(look.query)
+app.command("methods")(look.invoke_method)
+app.command("score")(services.score)
+app.command("sentiment")(services.sentiment)
+app.command("demo")(demo.demo)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edgeyard {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    del show_version
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command line and returns its exit code; every expected error becomes one line on stderr."""
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(args=list(arguments), prog_name="edgeyard", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except EdgeyardError as error:
+        print_error(str(error))
+        return exit_code_of(error)
+    except BrokenPipeError:
+        # The reader (head, say) has gone: nothing more can be said to it, not even at interpreter exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The edge hub: modules' MQTT endpoint with routes, store-and-forward, twins and methods."""

@@ -1,0 +1,1 @@
+"""What runs modules: the seam `Engine` and the engine of local processes."""

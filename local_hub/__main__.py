@@ -1,0 +1,32 @@
+"""``python -m local_hub``: the hub alone, without the rest of Edgeyard's commands."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from iot_core.errors import EdgeyardError, InputError
+from local_hub.config import HubConfig
+from local_hub.local_hub import serve
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a hub until SIGTERM or SIGINT; 0 done, 1 failed, 2 wrong use."""
+    parser = argparse.ArgumentParser(prog="python -m local_hub", description="A local Azure IoT Hub.")
+    parser.add_argument("--home", type=Path, default=Path(".edgeyard"), help="data folder (default: .edgeyard)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--http-port", type=int, help="HTTPS port (default: 443, or 8443 where that is not permitted)")
+    parser.add_argument("--mqtt-port", type=int, default=8883, help="MQTT port (default: 8883)")
+    given = parser.parse_args(arguments)
+    config = HubConfig(home=given.home, host=given.host, http_port=given.http_port, mqtt_port=given.mqtt_port)
+    try:
+        serve(config, announce=lambda line: print(line, flush=True), warn=lambda line: print(line, file=sys.stderr))
+    except EdgeyardError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

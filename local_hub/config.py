@@ -1,0 +1,33 @@
+"""What a local hub is told when it starts."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["HubConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubConfig:
+    """Where the hub keeps its data, where it listens and how it behaves.
+
+    ``http_port`` None means 443 where the process may listen there, else 8443; ``admin_port`` 0 means any free port.
+    """
+
+    home: Path
+    host: str = "127.0.0.1"
+    mqtt_port: int = 8883
+    http_port: int | None = None
+    admin_port: int = 0
+    durability: Literal["full", "normal"] = "full"
+    hub_name: str = "local"
+    tier: str = "S3"
+    """A name in ``iot_core.limits.TIERS``; decides how many jobs run at once. Throttles are not applied yet."""
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """Names and addresses that clients may reach the hub by; in its certificate and accepted in tokens."""
+        return tuple(dict.fromkeys(("localhost", "127.0.0.1", self.host, socket.gethostname())))

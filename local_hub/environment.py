@@ -1,0 +1,52 @@
+"""The environment variables that point SDKs and tools at a local hub (``edgeyard hub env``).
+
+The trust variables name a bundle that holds the system's roots too, so exporting them breaks nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from iot_core.errors import InputError
+from local_hub.home import HubHome
+
+__all__ = ["FORMATS", "HubNotSetUpError", "format_json", "format_shell", "hub_environment"]
+
+
+class HubNotSetUpError(InputError):
+    """The data folder holds no hub."""
+
+
+def hub_environment(home: Path) -> dict[str, str]:
+    """The variables for the hub whose data folder is ``home``; HubNotSetUpError when none was ever started there.
+
+    The hub need not be running. IOTHUB_CONNECTION_STRING is that of the policy iothubowner.
+    """
+    files = HubHome(home)
+    if not (files.owner_connection_string.is_file() and files.bundle.is_file()):
+        raise HubNotSetUpError(f"no hub has been set up in {home}: start one with edgeyard hub run --home {home}")
+    bundle = str(files.bundle.resolve())
+    return {
+        "IOTHUB_CONNECTION_STRING": files.owner_connection_string.read_text(encoding="ascii").strip(),
+        "IOTHUB_CA_FILE": str(files.authority.resolve()),
+        "SSL_CERT_FILE": bundle,
+        "REQUESTS_CA_BUNDLE": bundle,
+        "NODE_EXTRA_CA_CERTS": bundle,
+    }
+
+
+def format_shell(variables: Mapping[str, str]) -> str:
+    """Lines of ``export NAME=value`` for a POSIX shell, values quoted where they need it."""
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
+
+
+def format_json(variables: Mapping[str, str]) -> str:
+    """One JSON object, indented."""
+    return json.dumps(dict(variables), indent=2)
+
+
+FORMATS = {"shell": format_shell, "json": format_json}
+"""What ``--format`` takes."""

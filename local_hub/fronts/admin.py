@@ -1,0 +1,117 @@
+"""The admin door: the hub's own events and state, on loopback only, for who holds the token in the data folder.
+
+IoT Hub has no such door, so operators' tools never use it; ``edgeyard hub trace`` and ``edgeyard hub status`` do.
+
+=========== =====================================================================================================
+GET /events  the event stream as newline-delimited JSON, from now on; ``?device=ID`` keeps one device's events
+GET /status  ``{"pid", "host", "mqttPort", "httpPort", "connectedDeviceCount", "totalDeviceCount", …}``
+POST /stop   202, then the hub stops as on SIGTERM
+=========== =====================================================================================================
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from local_hub.hub import Hub
+from transport.certificates import write_private
+
+__all__ = ["AdminFront", "new_token"]
+
+_TOKEN_BYTES = 32
+_CLOSE_S = 1.0
+"""How long a request may go on when the front stops; streams are told to end before."""
+
+_Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+def new_token(path: Path) -> str:
+    """A fresh random token, written to ``path`` for the owner alone; older ones stop working."""
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    write_private(path, token.encode("ascii"))
+    return token
+
+
+class AdminFront:
+    """Serves the door; ``status`` gives what GET /status prints, ``request_stop`` is called by POST /stop."""
+
+    def __init__(
+        self, hub: Hub, token: str, *, status: Callable[[], dict[str, Any]], request_stop: Callable[[], None]
+    ) -> None:
+        self._hub = hub
+        self._expected = f"Bearer {token}".encode()
+        self._status = status
+        self._request_stop = request_stop
+        self._streams: set[asyncio.Task[None]] = set()
+        self._server = web.Server(self._answer, access_log=None, handler_cancellation=True)
+        self._routes: dict[tuple[str, str], _Handler] = {
+            ("GET", "/events"): self._get_events,
+            ("GET", "/status"): self._get_status,
+            ("POST", "/stop"): self._post_stop,
+        }
+
+    def protocol(self) -> asyncio.Protocol:
+        """A protocol for one connection."""
+        return self._server()
+
+    async def stop(self) -> None:
+        """End every stream and connection."""
+        for stream in list(self._streams):
+            stream.cancel()
+        await asyncio.gather(*self._streams, return_exceptions=True)
+        self._server.pre_shutdown()
+        await self._server.shutdown(_CLOSE_S)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if not self._allowed(request):
+            return _text(401, "The admin door needs 'Authorization: Bearer TOKEN'; the token is in hub/admin.token.")
+        handler = self._routes.get((request.method, request.path))
+        return await handler(request) if handler else _text(404, "The admin door has GET /events, GET /status, POST /stop.")
+
+    def _allowed(self, request: web.BaseRequest) -> bool:
+        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        return hmac.compare_digest(given, self._expected)
+
+    async def _get_status(self, _request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=orjson.dumps(self._status()), content_type="application/json")
+
+    async def _post_stop(self, _request: web.BaseRequest) -> web.StreamResponse:
+        self._request_stop()
+        return web.Response(status=202)
+
+    async def _get_events(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Stream until the client or the hub goes; subscribed before the headers leave, so nothing after them is missed."""
+        events = self._hub.events.subscribe()
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"})
+        await response.prepare(request)
+        stream = asyncio.create_task(_copy(events, response, request.query.get("device")))
+        self._streams.add(stream)
+        try:
+            await stream
+        except asyncio.CancelledError:
+            if not stream.cancelled():
+                stream.cancel()
+                raise
+        finally:
+            self._streams.discard(stream)
+        return response
+
+
+async def _copy(events: AsyncIterator[dict[str, Any]], response: web.StreamResponse, device: str | None) -> None:
+    with contextlib.suppress(ConnectionError):
+        async for event in events:
+            if device is None or event.get("deviceId", device) == device:
+                await response.write(orjson.dumps(event) + b"\n")
+
+
+def _text(status: int, text: str) -> web.Response:
+    return web.Response(status=status, text=text + "\n")

@@ -1,0 +1,132 @@
+"""The HTTPS front: the REST API of IoT Hub, translated call by call (REST reference, "IoT Hub Resource")."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
+from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestHandler
+
+from iot_core.errors import EdgeyardError, HubError, InputError
+from iot_core.hub_errors import hub_error
+from local_hub.fronts import refusals
+from local_hub.fronts.envelopes import Envelope, error_body
+from local_hub.fronts.rest.call import Call, Reply
+from local_hub.fronts.rest.routes import Match, allowed_methods, match, segments_of
+from local_hub.hub import Hub
+
+__all__ = ["MOST_BODY_BYTES", "HttpFront"]
+
+MOST_BODY_BYTES = 8 * 1024 * 1024
+"""A bulk call of 100 devices, each with tags (8 KB) and desired properties (32 KB), with room for JSON's escapes."""
+
+_API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
+_JSON = "application/json; charset=utf-8"
+_CLOSE_S = 2.0
+"""How long open requests may take to end when the front stops."""
+
+_log = logging.getLogger(__name__)
+
+
+class HttpFront:
+    """Answers REST calls from the core; each connection's protocol comes from ``protocol()``."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._server = web.Server(self._answer, request_factory=_bounded_request, access_log=None)
+
+    def protocol(self) -> asyncio.Protocol:
+        """A protocol for one connection."""
+        return self._server()
+
+    async def stop(self) -> None:
+        """End idle connections at once and busy ones within two seconds."""
+        self._server.pre_shutdown()
+        await self._server.shutdown(_CLOSE_S)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        segments = segments_of(request.raw_path)
+        found = match(request.method, segments)
+        envelope = found.route.envelope if found else Envelope.REGISTRY
+        try:
+            reply = await self._handle(request, found, segments)
+        except HubError as error:
+            return self._refusal(error, envelope)
+        except web.HTTPRequestEntityTooLarge:
+            return self._refusal(refusals.too_large(MOST_BODY_BYTES), envelope)
+        except (InputError, UnicodeError) as error:
+            return self._refusal(hub_error("ArgumentInvalid", str(error)), envelope)
+        except (EdgeyardError, ValueError, LookupError, TypeError, AttributeError, OSError, RuntimeError):
+            _log.exception("%s %s failed", request.method, request.path)
+            return self._refusal(refusals.internal_error(), envelope)
+        return _response(reply.status, None if reply.body is None else orjson.dumps(reply.body), reply.headers)
+
+    async def _handle(self, request: web.BaseRequest, found: Match | None, segments: tuple[str, ...]) -> Reply:
+        if found is None:
+            raise _unmatched(request, segments)
+        route = found.route
+        if route.handler is None:
+            raise refusals.not_built(f"{route.feature} ({route.verb} {route.path})")
+        _check_api_version(request.query.get("api-version"))
+        self._authorize(request, found, segments)
+        return await route.handler(await _call(self._hub, request, found))
+
+    def _authorize(self, request: web.BaseRequest, found: Match, segments: tuple[str, ...]) -> None:
+        """HubError 401 unless the request's token covers its resource and grants what the route needs."""
+        token = request.headers.get("Authorization")
+        if not token:
+            raise hub_error("IotHubUnauthorized", "Authorization header missing")
+        resource = "/".join((request.host, *segments))
+        self._hub.auth.service(token, resource, found.route.permission)
+
+    def _refusal(self, error: HubError, envelope: Envelope) -> web.Response:
+        if error.status == 401:
+            envelope = Envelope.REGISTRY
+        body = error_body(error, envelope, self._hub.clock.now())
+        return _response(error.status, body, {"iothub-errorcode": error.name})
+
+
+async def _call(hub: Hub, request: web.BaseRequest, found: Match) -> Call:
+    return Call(
+        hub=hub,
+        params=found.params,
+        query={name.lower(): value for name, value in request.query.items()},
+        headers={name.lower(): value for name, value in request.headers.items()},
+        payload=await request.read(),
+    )
+
+
+def _unmatched(request: web.BaseRequest, segments: tuple[str, ...]) -> HubError:
+    allowed = allowed_methods(segments)
+    return refusals.method_not_allowed(request.method, allowed) if allowed else refusals.not_found(request.path)
+
+
+def _check_api_version(text: str | None) -> None:
+    """Any dated version is accepted and none changes an answer; HubError InvalidProtocolVersion for another shape."""
+    if text is None or not _API_VERSION.fullmatch(text):
+        raise hub_error("InvalidProtocolVersion", "The query must have api-version=YYYY-MM-DD, such as 2021-04-12.")
+
+
+def _response(status: int, body: bytes | None, headers: Mapping[str, str]) -> web.Response:
+    content = {"Content-Type": _JSON} if body is not None else {}
+    return web.Response(status=status, body=body, headers={**content, **headers})
+
+
+def _bounded_request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: RequestHandler[Any],
+    writer: AbstractStreamWriter,
+    task: asyncio.Task[None],
+) -> web.BaseRequest:
+    """A request whose body may have ``MOST_BODY_BYTES``; aiohttp would stop at 1 MiB."""
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MOST_BODY_BYTES)

@@ -1,0 +1,83 @@
+"""One REST call as the translating functions see it, and the answer they give."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from iot_core.errors import IdentityError
+from iot_core.hub_errors import hub_error
+from iot_core.identity import Identity
+from local_hub.hub import Hub
+
+__all__ = ["Call", "Reply", "etag_header"]
+
+_ETAG = re.compile(r'(?:W/)?"(.*)"', re.DOTALL)
+_JSON_TYPES = ("application/json", "text/json", "text/plain", "application/octet-stream")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """A status, a JSON value (None: no body) and headers beside those every answer has."""
+
+    status: int = 200
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A call that matched a route and was allowed.
+
+    ``params`` are the path's ids, percent-decoded once; names in ``query`` and ``headers`` are lower case.
+    """
+
+    hub: Hub
+    params: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    payload: bytes
+
+    @property
+    def identity(self) -> Identity:
+        """The device or module the path names; HubError ArgumentInvalid when it can be none."""
+        try:
+            return Identity(self.params["device"], self.params.get("module"))
+        except IdentityError as error:
+            raise hub_error("ArgumentInvalid", str(error)) from error
+
+    @property
+    def if_match(self) -> str | None:
+        """The If-Match header: None, ``*``, or an etag without its quotes (clients send each with quotes or without)."""
+        text = self.headers.get("if-match")
+        if text is None:
+            return None
+        quoted = _ETAG.fullmatch(text.strip())
+        return quoted[1] if quoted else text.strip()
+
+    def json(self) -> Any:
+        """The body as JSON; HubError IotHubFormatError when it is none, ArgumentInvalid when it says it is not JSON."""
+        kind = self.headers.get("content-type", _JSON_TYPES[0]).partition(";")[0].strip().lower()
+        if kind not in _JSON_TYPES:
+            raise hub_error("ArgumentInvalid", f"The body must be application/json, not {kind!r}.")
+        try:
+            return orjson.loads(self.payload)
+        except orjson.JSONDecodeError as error:
+            raise hub_error("IotHubFormatError", f"The body is not valid JSON: {error}.") from error
+
+    def json_object(self) -> dict[str, Any]:
+        """The body as a JSON object; HubError ArgumentInvalid when it is another kind of value."""
+        value = self.json()
+        if not isinstance(value, dict):
+            raise hub_error("ArgumentInvalid", "The body must be a JSON object.")
+        return value
+
+
+def etag_header(body: Mapping[str, Any]) -> dict[str, str]:
+    """The ETag header for a resource that carries its etag in the body."""
+    etag = body.get("etag")
+    return {"ETag": f'"{etag}"'} if etag else {}

@@ -1,0 +1,159 @@
+"""Every route of the REST API: what is allowed to call it, which envelope its errors have, and who answers it.
+
+A route without a handler is known but not built: it is refused by the name of its feature. Literal segments match
+without regard to case (clients mix ``serviceBound`` and ``servicebound``), ids exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from local_hub.auth import Permission
+from local_hub.fronts.envelopes import Envelope
+from local_hub.fronts.rest import identities, jobs, twins
+from local_hub.fronts.rest.call import Call, Reply
+
+__all__ = ["ROUTES", "Handler", "Match", "Route", "allowed_methods", "match", "segments_of"]
+
+Handler = Callable[[Call], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One verb of one path; ``{name}`` segments are ids."""
+
+    verb: str
+    path: str
+    permission: Permission
+    envelope: Envelope = Envelope.REGISTRY
+    handler: Handler | None = None
+    feature: str
+
+    @property
+    def pattern(self) -> tuple[str, ...]:
+        return tuple(self.path.strip("/").split("/"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """A route and the ids that the path gave it."""
+
+    route: Route
+    params: Mapping[str, str]
+
+
+def segments_of(raw_path: str) -> tuple[str, ...]:
+    """The segments of a path as it came on the wire, each percent-decoded once; a trailing slash does not count."""
+    return tuple(unquote(segment) for segment in raw_path.partition("?")[0].removesuffix("/").split("/")[1:])
+
+
+def match(verb: str, segments: tuple[str, ...]) -> Match | None:
+    """The route for ``verb`` and a path; the one with more literal segments wins (``/jobs/v2/query``)."""
+    return next((found for route in _BY_VERB.get(verb, ()) if (found := _try(route, segments))), None)
+
+
+def allowed_methods(segments: tuple[str, ...]) -> tuple[str, ...]:
+    """The verbs that a path knows, sorted; empty for an unknown path."""
+    return tuple(sorted({route.verb for route in ROUTES if _try(route, segments)}))
+
+
+def _try(route: Route, segments: tuple[str, ...]) -> Match | None:
+    pattern = route.pattern
+    if len(pattern) != len(segments):
+        return None
+    params: dict[str, str] = {}
+    for wanted, given in zip(pattern, segments, strict=True):
+        if wanted.startswith("{"):
+            params[wanted[1:-1]] = given
+        elif wanted.lower() != given.lower():
+            return None
+    return Match(route=route, params=params) if all(params.values()) else None
+
+
+def _route(
+    verb: str,
+    path: str,
+    permission: Permission,
+    feature: str,
+    handler: Handler | None = None,
+    envelope: Envelope = Envelope.REGISTRY,
+) -> Route:
+    return Route(verb=verb, path=path, permission=permission, feature=feature, handler=handler, envelope=envelope)
+
+
+_READ, _WRITE = Permission.REGISTRY_READ, Permission.REGISTRY_WRITE
+_SERVICE, _DEVICE = Permission.SERVICE_CONNECT, Permission.DEVICE_CONNECT
+_A, _B, _C = Envelope.REGISTRY, Envelope.PLAIN, Envelope.NESTED
+
+_D, _M = "/devices/{device}", "/devices/{device}/modules/{module}"
+_TWIN, _MODULE_TWIN = "/twins/{device}", "/twins/{device}/modules/{module}"
+_BOUND, _FEEDBACK = "/devices/{device}/messages/deviceBound", "/messages/serviceBound/feedback"
+_DIGITAL = "/digitaltwins/{device}"
+_APPLY = "Apply configuration content"
+
+ROUTES: tuple[Route, ...] = (
+    _route("GET", "/devices", _READ, "List devices", identities.list_devices),
+    _route("POST", "/devices", _WRITE, "Bulk change of devices", identities.bulk),
+    _route("GET", _D, _READ, "Device identities", identities.get_device),
+    _route("PUT", _D, _WRITE, "Device identities", identities.put_device),
+    _route("DELETE", _D, _WRITE, "Device identities", identities.delete_device),
+    _route("GET", "/devices/{device}/modules", _READ, "Module identities", identities.list_modules, _B),
+    _route("GET", _M, _READ, "Module identities", identities.get_module, _B),
+    _route("PUT", _M, _WRITE, "Module identities", identities.put_module, _B),
+    _route("DELETE", _M, _WRITE, "Module identities", identities.delete_module, _B),
+    _route("POST", f"{_D}/applyConfigurationContent", _WRITE, _APPLY, identities.apply_configuration_content),
+    _route("GET", "/statistics/devices", _READ, "Registry statistics", identities.device_statistics),
+    _route("GET", "/statistics/service", _READ, "Service statistics", identities.service_statistics),
+    _route("POST", "/devices/query", _SERVICE, "Queries", twins.query),
+    _route("GET", _TWIN, _SERVICE, "Device twins", twins.get_twin),
+    _route("PATCH", _TWIN, _SERVICE, "Device twins", twins.patch_twin),
+    _route("PUT", _TWIN, _SERVICE, "Device twins", twins.replace_twin),
+    _route("GET", _MODULE_TWIN, _SERVICE, "Module twins", twins.get_twin, _B),
+    _route("PATCH", _MODULE_TWIN, _SERVICE, "Module twins", twins.patch_twin, _B),
+    _route("PUT", _MODULE_TWIN, _SERVICE, "Module twins", twins.replace_twin, _B),
+    _route("POST", f"{_TWIN}/methods", _SERVICE, "Direct methods", twins.invoke_method, _C),
+    _route("POST", f"{_MODULE_TWIN}/methods", _SERVICE, "Direct methods on modules", twins.invoke_method, _C),
+    _route("GET", "/jobs/v2/query", _SERVICE, "Query of scheduled jobs", jobs.query_jobs),
+    _route("PUT", "/jobs/v2/{job}", _SERVICE, "Scheduled jobs", jobs.create_job),
+    _route("GET", "/jobs/v2/{job}", _SERVICE, "Scheduled jobs", jobs.get_job),
+    _route("POST", "/jobs/v2/{job}/cancel", _SERVICE, "Scheduled jobs", jobs.cancel_job),
+    # Known to the service, not built here.
+    _route("DELETE", f"{_D}/commands", _SERVICE, "Purge of cloud-to-device messages"),
+    _route("GET", _FEEDBACK, _SERVICE, "Feedback on cloud-to-device messages"),
+    _route("DELETE", f"{_FEEDBACK}/{{lock}}", _SERVICE, "Feedback on cloud-to-device messages"),
+    _route("POST", f"{_FEEDBACK}/{{lock}}/abandon", _SERVICE, "Feedback on cloud-to-device messages"),
+    _route("GET", "/configurations", _READ, "Configurations"),
+    _route("POST", "/configurations/testQueries", _READ, "Configurations"),
+    _route("GET", "/configurations/{id}", _READ, "Configurations"),
+    _route("PUT", "/configurations/{id}", _WRITE, "Configurations"),
+    _route("DELETE", "/configurations/{id}", _WRITE, "Configurations"),
+    _route("POST", "/jobs/create", _WRITE, "Import and export jobs"),
+    _route("GET", "/jobs", _WRITE, "Import and export jobs"),
+    _route("GET", "/jobs/{job}", _WRITE, "Import and export jobs"),
+    _route("DELETE", "/jobs/{job}", _WRITE, "Import and export jobs"),
+    _route("GET", _DIGITAL, _SERVICE, "Digital twins"),
+    _route("PATCH", _DIGITAL, _SERVICE, "Digital twins"),
+    _route("POST", f"{_DIGITAL}/commands/{{command}}", _SERVICE, "Digital twins"),
+    _route("POST", f"{_DIGITAL}/components/{{component}}/commands/{{command}}", _SERVICE, "Digital twins"),
+    _route("POST", "/devices/keys/regenerate", _WRITE, "Bulk key regeneration"),
+    _route("POST", f"{_D}/messages/events", _DEVICE, "Telemetry over HTTPS"),
+    _route("GET", _BOUND, _DEVICE, "Cloud-to-device messages over HTTPS"),
+    _route("DELETE", f"{_BOUND}/{{lock}}", _DEVICE, "Cloud-to-device messages over HTTPS"),
+    _route("POST", f"{_BOUND}/{{lock}}/abandon", _DEVICE, "Cloud-to-device messages over HTTPS"),
+    _route("POST", f"{_D}/files", _DEVICE, "File upload"),
+    _route("POST", f"{_D}/files/notifications", _DEVICE, "File upload"),
+    _route("POST", f"{_D}/files/notifications/{{correlation}}", _DEVICE, "File upload"),
+    _route("GET", "/$iothub/websocket", _DEVICE, "MQTT and AMQP over WebSocket"),
+    _route("GET", "/$servicebus/websocket", _SERVICE, "AMQP over WebSocket"),
+)
+
+
+def _by_verb() -> dict[str, tuple[Route, ...]]:
+    """Routes of each verb, those with fewer ids first."""
+    ordered = sorted(ROUTES, key=lambda route: route.path.count("{"))
+    return {verb: tuple(route for route in ordered if route.verb == verb) for verb in {r.verb for r in ROUTES}}
+
+
+_BY_VERB = _by_verb()

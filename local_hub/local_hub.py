@@ -1,0 +1,205 @@
+"""The local hub as one object: lock, ports, certificates, store, core and fronts, started and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from iot_core.clock import Clock, SystemClock
+from local_hub.config import HubConfig
+from local_hub.fronts.admin import AdminFront, new_token
+from local_hub.fronts.http import HttpFront
+from local_hub.fronts.mqtt import MqttFront
+from local_hub.home import FolderLock, HubHome, write_json
+from local_hub.hub import Hub
+from local_hub.ports import HTTPS_PORT, http_socket, listening_socket, loopback_of, raise_file_limit
+from local_hub.server_certificate import certificate_names, prepare_certificates
+from transport.certificates import write_private
+from transport.store import Store
+from transport.tls import ServerContext, tls_protocol_factory
+
+__all__ = ["LocalHub", "serve"]
+
+_EVERYWHERE = ("0.0.0.0", "::", "127.0.0.1")
+"""Addresses that clients on this machine reach as localhost, the one host name that suits every SDK."""
+
+_log = logging.getLogger(__name__)
+
+
+class LocalHub:
+    """An IoT Hub in this process. One start and one stop; state lives in ``config.home / "hub"``."""
+
+    def __init__(self, config: HubConfig, clock: Clock | None = None) -> None:
+        self._config = config
+        self._clock = clock or SystemClock()
+        self._home = HubHome(config.home)
+        self._stack = contextlib.AsyncExitStack()
+        self.warnings: tuple[str, ...] = ()
+        self.stop_requested = asyncio.Event()
+        self.http_port = 0
+        self.mqtt_port = 0
+        self.admin_port = 0
+
+    @property
+    def host_name(self) -> str:
+        """The host that device connection strings name."""
+        return "localhost" if self._config.host in _EVERYWHERE else self._config.host
+
+    @property
+    def service_host_name(self) -> str:
+        """The host that service connection strings name: with a port when HTTPS is not on 443."""
+        return self.host_name if self.http_port == HTTPS_PORT else f"{self.host_name}:{self.http_port}"
+
+    @property
+    def ready_line(self) -> str:
+        """What to print once ``start`` has returned."""
+        return (
+            f"hub ready on {self.host_name}: MQTT {self.mqtt_port}, HTTPS {self.http_port}, data in {self._home.folder}"
+            f" (process {os.getpid()}; edgeyard hub env prints the variables for SDKs)"
+        )
+
+    async def start(self) -> None:
+        """Take the data folder and the ports, then serve.
+
+        InputError: another hub works in the folder, or a port is busy. StoreError: the database cannot be used. Whatever had
+        been started by then is stopped again.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            lock = self._take_folder()
+            stack.callback(lock.release)
+            sockets = self._listen(stack)
+            prepare_certificates(self._home, certificate_names(self._config.host))
+            hub = await self._start_hub(stack)
+            await self._start_fronts(stack, hub, sockets)
+            self._write_files(hub)
+            stack.callback(self._home.running.unlink, missing_ok=True)
+            self._stack = stack.pop_all()
+        gc.freeze()
+
+    async def stop(self) -> None:
+        """Close every connection, let what was accepted reach the disk, and give the folder back."""
+        await self._stack.aclose()
+
+    def _take_folder(self) -> FolderLock:
+        self._home.create()
+        lock = FolderLock(self._home.lock)
+        lock.acquire()
+        return lock
+
+    def _listen(self, stack: contextlib.AsyncExitStack) -> dict[str, socket.socket]:
+        host = self._config.host
+        sockets = {"mqtt": stack.enter_context(listening_socket(host, self._config.mqtt_port, "MQTT"))}
+        sockets["http"] = stack.enter_context(http_socket(host, self._config.http_port))
+        sockets["admin"] = stack.enter_context(
+            listening_socket(loopback_of(host), self._config.admin_port, "the admin door")
+        )
+        self.mqtt_port, self.http_port, self.admin_port = (
+            sockets[name].getsockname()[1] for name in ("mqtt", "http", "admin")
+        )
+        self.warnings = tuple(filter(None, (raise_file_limit(), self._port_warning())))
+        return sockets
+
+    def _port_warning(self) -> str | None:
+        if self._config.http_port is not None or self.http_port == HTTPS_PORT:
+            return None
+        return (
+            f"HTTPS is on {self.http_port}: clients over WebSockets and Node's service SDK need 443 "
+            "(sudo sysctl net.ipv4.ip_unprivileged_port_start=443 allows it)"
+        )
+
+    async def _start_hub(self, stack: contextlib.AsyncExitStack) -> Hub:
+        store = Store.open(self._home.database, schema=Hub.schema(), durability=self._config.durability)
+        stack.push_async_callback(store.close)
+        hub = Hub(store, self._clock, self._config)
+        await hub.start()
+        stack.push_async_callback(hub.stop)
+        return hub
+
+    async def _start_fronts(
+        self, stack: contextlib.AsyncExitStack, hub: Hub, sockets: dict[str, socket.socket]
+    ) -> None:
+        context = ServerContext(self._home.certificate, self._home.key)
+        mqtt, http = await MqttFront.open(hub), HttpFront(hub)
+        admin = AdminFront(
+            hub,
+            new_token(self._home.admin_token),
+            status=lambda: self._status(hub),
+            request_stop=self.stop_requested.set,
+        )
+        factories = {
+            "mqtt": (tls_protocol_factory(context, mqtt.protocol), mqtt.stop),
+            "http": (tls_protocol_factory(context, http.protocol), http.stop),
+            "admin": (admin.protocol, admin.stop),
+        }
+        for name, (factory, stop) in factories.items():
+            await _serve_front(stack, sockets[name], factory, stop)
+
+    def _status(self, hub: Hub) -> dict[str, Any]:
+        return {
+            "pid": os.getpid(),
+            "host": self._config.host,
+            "mqttPort": self.mqtt_port,
+            "httpPort": self.http_port,
+            "home": str(self._config.home.resolve()),
+            "connectedDeviceCount": hub.sessions.connected_count,
+            **hub.registry.statistics(),
+        }
+
+    def _write_files(self, hub: Hub) -> None:
+        owner = hub.policies.connection_string(self.service_host_name)
+        write_private(self._home.owner_connection_string, f"{owner}\n".encode("ascii"))
+        where = {"host": self._config.host, "mqtt_port": self.mqtt_port, "http_port": self.http_port}
+        write_json(self._home.config, {"version": 1, **where})
+        running = {
+            "pid": os.getpid(),
+            **where,
+            "admin_host": loopback_of(self._config.host),
+            "admin_port": self.admin_port,
+        }
+        write_json(self._home.running, running)
+
+
+async def _serve_front(
+    stack: contextlib.AsyncExitStack,
+    listener: socket.socket,
+    factory: Callable[[], asyncio.BaseProtocol],
+    stop: Callable[[], Coroutine[Any, Any, None]],
+) -> None:
+    """Accept connections until the stack unwinds: then no new ones, and the front ends those it has."""
+    server = await asyncio.get_running_loop().create_server(factory, sock=listener)
+    stack.push_async_callback(stop)
+    stack.callback(server.close)
+
+
+def serve(config: HubConfig, *, announce: Callable[[str], None], warn: Callable[[str], None]) -> None:
+    """Run a hub until SIGTERM, SIGINT or the admin door asks it to stop; ``announce`` gets the ready line."""
+    try:
+        import uvloop
+
+        factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    except ImportError:
+        factory = asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(_serve(config, announce, warn))
+
+
+async def _serve(config: HubConfig, announce: Callable[[str], None], warn: Callable[[str], None]) -> None:
+    hub = LocalHub(config)
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, hub.stop_requested.set)
+    await hub.start()
+    try:
+        for warning in hub.warnings:
+            warn(f"warning: {warning}")
+        announce(hub.ready_line)
+        await hub.stop_requested.wait()
+    finally:
+        await hub.stop()
