@@ -8,7 +8,7 @@ demo: setup
 setup: .venv/.ready
 
 .venv/.ready: requirements.lock pyproject.toml scripts/setup.sh
-	@sh scripts/setup.sh
+	@PYTHON="$(PYTHON)" sh scripts/setup.sh
 
 test: lint types layers unit
 

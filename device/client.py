@@ -1,7 +1,7 @@
 """The seam between an application and a hub: what a device or module can do, whatever library does it.
 
-Callbacks are set before `connect` and run on the event loop that called `connect`. Desired patches and inputs are handed over
-in the order in which they came; a method call runs beside others.
+Callbacks are set before `connect` and run on the event loop that called `connect`. Desired patches and inputs are
+handed over in the order in which they came; a method call runs beside others.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     @app.method("reboot")
     async def reboot(delay_seconds: Annotated[float, Field(ge=0)] = 0) -> dict[str, str]: ...
 
-takes the payload {"delaySeconds": 5}. A function with one parameter that is a pydantic model takes the whole payload as that
-model. What it returns is the payload of a 200; a MethodAnswer is passed on as it is.
+takes the payload {"delaySeconds": 5}. A function with one parameter that is a pydantic model takes the whole payload
+as that model. What it returns is the payload of a 200; a MethodAnswer is passed on as it is.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class MethodTable:
         self._methods[name] = _typed(name, function)
 
     async def call(self, call: MethodCall) -> MethodAnswer:
-        """Answer a call, whatever happens: 404 for an unknown name, 400 with the reason for a payload that does not fit,
-        500 without details for an exception (they go to the log)."""
+        """Answer a call, whatever happens: 404 for an unknown name, 400 with the reason for a payload that does not
+        fit, 500 without details for an exception (they go to the log)."""
         method = self._methods.get(call.name)
         if method is None:
             known = ", ".join(sorted(self._methods)) or "none"

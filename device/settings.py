@@ -1,8 +1,8 @@
 """Typed settings bound to the desired properties of a twin.
 
-A device or module declares one TwinSettings class. Every top-level field is a writable property in the sense of IoT Plug and
-Play ("IoT Plug and Play conventions", section "Writable properties"): the operator writes the desired property, the device
-answers with a reported property of the same name, {"value", "ac", "av", "ad"}:
+A device or module declares one TwinSettings class. Every top-level field is a writable property in the sense of IoT
+Plug and Play ("IoT Plug and Play conventions", section "Writable properties"): the operator writes the desired
+property, the device answers with a reported property of the same name, {"value", "ac", "av", "ad"}:
 
     200  applied: value is the desired value, av the desired $version it came with
     400  refused: value is the one that stays in force, ad says why
@@ -49,7 +49,9 @@ class TwinSettings(BaseModel):
         super().__pydantic_init_subclass__(**kwargs)
         for name, field in cls.model_fields.items():
             if field.is_required():
-                raise SettingsError(f"the setting {cls.__name__}.{name} has no default: give it one, a twin can be empty")
+                raise SettingsError(
+                    f"the setting {cls.__name__}.{name} has no default: give it one, a twin can be empty"
+                )
 
     @classmethod
     def from_twin(cls, values: Mapping[str, Json]) -> Self:
@@ -99,9 +101,9 @@ class _Change:
 class SettingsSession(Generic[S]):
     """Follows the desired properties of one twin and keeps the settings in force; no I/O.
 
-    `apply` takes patches and full documents alike: a full document is turned into the patch that leads to it. A bad value
-    keeps the value in force and never holds up a good one beside it, whether it fails alone or together with others (a
-    validator over several fields); it is tried again when another setting changes.
+    `apply` takes patches and full documents alike: a full document is turned into the patch that leads to it. A bad
+    value keeps the value in force and never holds up a good one beside it, whether it fails alone or together with
+    others (a validator over several fields); it is tried again when another setting changes.
     """
 
     FIRST_VERSION: ClassVar[int] = 0
@@ -116,15 +118,16 @@ class SettingsSession(Generic[S]):
         self.version = self.FIRST_VERSION
 
     def begin_connection(self) -> None:
-        """Forget the last version seen: on a new connection the document that the hub sends counts, even if the twin was
-        made anew and its versions start again from 1."""
+        """Forget the last version seen: on a new connection the document that the hub sends counts, even if the twin
+        was made anew and its versions start again from 1."""
         self.version = self.FIRST_VERSION
 
     def apply(self, desired: Mapping[str, Json], *, full: bool = False) -> Outcome[S]:
         """Apply a desired patch, or with `full` the whole desired section, each with its "$version".
 
         Returns the settings in force and the acknowledgements; none when the version is older than the last one applied
-        (or the same, for a patch): IoT Hub developer guide, "Understand and use device twins", "Device reconnection flow".
+        (or the same, for a patch): IoT Hub developer guide, "Understand and use device twins", "Device reconnection
+        flow".
         """
         version = int(desired.get("$version", self.version + 1))
         if version < self.version or (version == self.version and not full):

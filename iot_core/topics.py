@@ -1,4 +1,4 @@
-"""MQTT topics, user names and subscriptions of IoT Hub, parsed and built.
+"""MQTT topics and subscriptions of IoT Hub, parsed and built (user names are in iot_core.usernames and named here too).
 
 A device speaks in `Telemetry`, `TwinGet`, `TwinPatch` and `MethodResponse`; the hub in `TwinResponse`, `DesiredPatch`,
 `MethodRequest`, `DeviceBound` and `ModuleInput`. Request ids are kept exactly as they stand in the topic, still
@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 from iot_core.errors import IdentityError, MessageError
 from iot_core.identity import Identity
 from iot_core.message import Message, decode_bag, encode_bag
+from iot_core.usernames import ConnectInfo, parse_username, username
 
 __all__ = [
     "DESIRED_FILTER",
@@ -55,9 +56,6 @@ __all__ = [
 
 MAX_TOPIC_LENGTH = 65_535
 """Bytes in an MQTT topic (MQTT 3.1.1, section 1.5.3)."""
-MAX_USERNAME_LENGTH = 4_096
-"""Characters; host, ids of 128, client type and model id stay far below."""
-DEFAULT_API_VERSION = "2021-04-12"
 
 TWIN_RESPONSES_FILTER = "$iothub/twin/res/#"
 DESIRED_FILTER = "$iothub/twin/PATCH/properties/desired/#"
@@ -65,10 +63,6 @@ METHODS_FILTER = "$iothub/methods/POST/#"
 
 # What MQTT forbids in a topic name, and "/", must be encoded; "*" must not, as Plug and Play commands use it.
 _NAME_SAFE = "!$&'*-.^_`|~"
-_QUERY_KEYS = "api-version|DeviceClientType|model-id|auth-chain|ClientVersion"
-_QUERY_PART = re.compile(rf"\?|(?:{_QUERY_KEYS})=", re.IGNORECASE)
-_QUERY_IN_ID = re.compile(rf"\?(?=(?:{_QUERY_KEYS})(?:=|$))", re.IGNORECASE)
-_API_VERSION = re.compile(r"\d{4}-\d\d-\d\d(-preview)?", re.ASCII)
 _NUMBER = re.compile(r"\d{1,19}", re.ASCII)
 _STATUS = re.compile(r"-?\d{1,10}", re.ASCII)
 
@@ -164,18 +158,6 @@ class Subscription(StrEnum):
     TWIN_RESPONSES = "twin responses"
     DESIRED = "desired properties"
     METHODS = "methods"
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectInfo:
-    """What an MQTT user name says; `api_version` is None when the client did not give one."""
-
-    host: str
-    identity: Identity
-    api_version: str | None = None
-    model_id: str | None = None
-    client_type: str | None = None
-    auth_chain: str | None = None
 
 
 def parse_device_topic(topic: str) -> DeviceTopic:
@@ -275,53 +257,6 @@ def parse_subscription(topic_filter: str, identity: Identity) -> Subscription:
     except KeyError:
         granted = ", ".join(filters)
         raise MessageError(f"{topic_filter[:200]!r} cannot be subscribed by {identity}: use one of {granted}") from None
-
-
-def username(host: str, identity: Identity, *, client_type: str = "", model_id: str = "") -> str:
-    """The MQTT user name of a client."""
-    query = f"api-version={DEFAULT_API_VERSION}"
-    if client_type:
-        query += f"&DeviceClientType={quote(client_type, safe='')}"
-    if model_id:
-        query += f"&model-id={quote(model_id, safe='')}"
-    return f"{host}/{identity.path}/?{query}"
-
-
-def parse_username(text: str) -> ConnectInfo:
-    """Reads "host/device[/module]/?api-version=…&DeviceClientType=…&model-id=…".
-
-    The variants in the field are read too: no "?", no slash before the "?", no query at all. Ids are not
-    percent-encoded, values of the query are. Raises MessageError.
-    """
-    if len(text) > MAX_USERNAME_LENGTH:
-        raise MessageError(f"the MQTT user name is longer than {MAX_USERNAME_LENGTH} characters")
-    ids, query = _split_username(text)
-    values = {key.lower(): unquote(value) for key, value in _pairs(query)}
-    api_version = values.get("api-version") or None
-    if api_version is not None and _API_VERSION.fullmatch(api_version) is None:
-        raise MessageError(f"api-version {api_version[:40]!r} is not a date such as {DEFAULT_API_VERSION}")
-    if len(ids) not in (2, 3) or not ids[0]:
-        raise MessageError(f"MQTT user name {text[:200]!r} is not 'host/device[/module]/?api-version=…'")
-    return ConnectInfo(
-        host=ids[0],
-        identity=_identity(ids[1], ids[2] if len(ids) == 3 else None),
-        api_version=api_version,
-        model_id=values.get("model-id") or None,
-        client_type=values.get("deviceclienttype") or None,
-        auth_chain=values.get("auth-chain") or None,
-    )
-
-
-def _split_username(text: str) -> tuple[list[str], str]:
-    parts = text.split("/")
-    for index, part in enumerate(parts[1:], start=1):
-        if index > 1 and _QUERY_PART.match(part):
-            return parts[:index], "/".join(parts[index:]).removeprefix("?")
-        glued = _QUERY_IN_ID.search(part)
-        if glued is not None:
-            query = "/".join([part[glued.end() :], *parts[index + 1 :]])
-            return [*parts[:index], part[: glued.start()]], query
-    return parts[:-1] if parts[-1] == "" else parts, ""
 
 
 def _parse_device_request(topic: str) -> DeviceTopic:

@@ -105,7 +105,7 @@ class Section:
         )
 
     def replaced(self, document: JsonObject, now_iso: str) -> Section:
-        """The section holding exactly `document` (without its None values), its version one higher; raises TwinError."""
+        """The section holding exactly `document` without its None values, its version one higher; raises TwinError."""
         return replace(self, values={}, metadata={}).patched(document, now_iso)
 
     def view(self) -> JsonObject:
@@ -219,7 +219,7 @@ def _check_size(section: SectionName, values: JsonObject) -> None:
 def _size(value: Any) -> int:
     match value:
         case dict():
-            return sum(_utf8_length(key) + _size(item) for key, item in value.items() if not key.startswith("$"))
+            return sum(_utf8_length(key) + _size(item) for key, item in value.items() if _counts(key, item))
         case list():
             return sum(map(_size, value))
         case str():
@@ -232,10 +232,16 @@ def _size(value: Any) -> int:
             return _NUMBER_BYTES
 
 
+def _counts(key: str, item: Any) -> bool:
+    return item is not None and not key.startswith("$")
+
+
 def _text_size(text: str) -> int:
     return _utf8_length(text if text.isascii() and text.isprintable() else _CONTROL.sub("", text))
 
 
 def _utf8_length(text: str) -> int:
-    # A lone surrogate, which JSON's \ud800 makes, has no UTF-8 form: it counts as the three bytes it would take.
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    try:
+        return len(text) if text.isascii() else len(text.encode())
+    except UnicodeEncodeError:
+        raise TwinError(f"{text[:40]!a} holds half of a surrogate pair: it is not valid Unicode") from None

@@ -66,7 +66,7 @@ class FolderLock:
             holder = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
             os.close(descriptor)
             raise HubRunningError(
-                f"a hub already runs on {self._path.parent.parent} (process {holder}): stop it, or choose another --home"
+                f"a hub already runs on {self._path.parent.parent} (process {holder}): stop it, or give another --home"
             ) from None
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)

@@ -20,7 +20,7 @@ from local_hub.fronts.mqtt import MqttFront
 from local_hub.home import FolderLock, HubHome, write_json
 from local_hub.hub import Hub
 from local_hub.ports import HTTPS_PORT, http_socket, listening_socket, loopback_of, raise_file_limit
-from local_hub.server_certificate import certificate_names, prepare_certificates
+from local_hub.server_certificate import prepare_certificates
 from transport.certificates import write_private
 from transport.store import Store
 from transport.tls import ServerContext, tls_protocol_factory
@@ -68,14 +68,14 @@ class LocalHub:
     async def start(self) -> None:
         """Take the data folder and the ports, then serve.
 
-        InputError: another hub works in the folder, or a port is busy. StoreError: the database cannot be used. Whatever had
-        been started by then is stopped again.
+        InputError: another hub works in the folder, or a port is busy. StoreError: the database cannot be used.
+        Whatever had been started by then is stopped again.
         """
         async with contextlib.AsyncExitStack() as stack:
             lock = self._take_folder()
             stack.callback(lock.release)
             sockets = self._listen(stack)
-            prepare_certificates(self._home, certificate_names(self._config.host))
+            prepare_certificates(self._home, (*self._config.host_names, "::1"))
             hub = await self._start_hub(stack)
             await self._start_fronts(stack, hub, sockets)
             self._write_files(hub)

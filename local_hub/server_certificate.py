@@ -1,9 +1,8 @@
-"""The hub's certificate authority and server certificate on disk: made when missing, re-issued when they no longer fit."""
+"""The hub's certificate authority and server certificate: made when missing, re-issued when they no longer fit."""
 
 from __future__ import annotations
 
 import ipaddress
-import socket
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -20,15 +19,10 @@ from transport.certificates import (
     write_private,
 )
 
-__all__ = ["certificate_names", "prepare_certificates"]
+__all__ = ["prepare_certificates"]
 
 RENEW_BEFORE = timedelta(days=30)
 """A certificate with less time left is re-issued at start."""
-
-
-def certificate_names(host: str) -> tuple[str, ...]:
-    """What the certificate covers: localhost, the loopback addresses, the machine's name and ``host``."""
-    return tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", socket.gethostname(), host)))
 
 
 def prepare_certificates(home: HubHome, names: Iterable[str]) -> None:

@@ -21,7 +21,7 @@ find_python() {
 with_uv() {
     uv venv --quiet --clear --python "$1" .venv
     uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements.lock
-    uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation -C editable_mode=compat -e .
+    uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --config-settings editable_mode=compat -e .
 }
 
 with_pip() {
@@ -37,8 +37,8 @@ with_pip() {
     fi
     PIP_DISABLE_PIP_VERSION_CHECK=1
     export PIP_DISABLE_PIP_VERSION_CHECK
-    $pip install --quiet --require-hashes -r requirements.lock
-    $pip install --quiet --no-deps --no-build-isolation -C editable_mode=compat -e .
+    $pip install --quiet --use-pep517 --require-hashes -r requirements.lock
+    $pip install --quiet --no-deps --no-build-isolation --config-settings editable_mode=compat -e .
 }
 
 python=$(find_python)

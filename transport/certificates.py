@@ -1,7 +1,7 @@
 """Certificates for a yard of one machine: a certificate authority, server certificates, and a bundle of trusted roots.
 
-Everything is EC P-256 and satisfies strict X.509 checks (RFC 5280: critical basicConstraints and keyUsage, key identifiers),
-which Python 3.13 and later turn on by default.
+Everything is EC P-256 and satisfies strict X.509 checks (RFC 5280: critical basicConstraints and keyUsage, key
+identifiers), which Python 3.13 and later turn on by default.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class KeyPair:
 
 
 def make_authority(*, common_name: str = "Edgeyard local authority", now: datetime | None = None) -> KeyPair:
-    """A new self-signed certificate authority. The name gets a random suffix, so that two yards never share a subject."""
+    """A new self-signed certificate authority. A random suffix keeps the subjects of two yards apart."""
     subject = _name(f"{common_name} {secrets.token_hex(4)}")
     key = ec.generate_private_key(ec.SECP256R1())
     builder = (
@@ -119,7 +119,7 @@ def issue_server_certificate(
     key = ec.generate_private_key(ec.SECP256R1())
     issuer = authority.certificate
     builder = (
-        # A common name holds at most 64 characters (RFC 5280, appendix A.1); the alternative names are what clients check.
+        # A common name holds at most 64 characters (RFC 5280, appendix A.1); clients check the other names.
         _builder(_name(str(alternatives[0].value)[:64]), issuer.subject, key.public_key(), days, now)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=False), critical=True)
@@ -135,7 +135,8 @@ def issue_server_certificate(
 def trust_bundle(ca_pem: bytes) -> bytes:
     """PEM of `ca_pem`, then the system's trusted roots, each certificate once.
 
-    The system's are SSL_CERT_FILE when set, the files OpenSSL looks in by default, and certifi's; those absent are passed over.
+    The system's are SSL_CERT_FILE when set, the files that OpenSSL looks in by default, and certifi's; absent ones are
+    passed over.
     """
     blocks: dict[bytes, None] = {}
     for source in (ca_pem, *_system_roots()):

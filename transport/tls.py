@@ -1,7 +1,7 @@
 """TLS as a layer between an asyncio transport and any asyncio.Protocol, with bounded buffers for each connection.
 
-asyncio's own layer keeps a 256 KiB read buffer for every TLS connection; this one feeds its engine a record at a time. The
-inner protocol hears `connection_made` after the handshake, exactly as it would from asyncio.
+asyncio's own layer keeps a 256 KiB read buffer for every TLS connection; this one feeds its engine a record at a time.
+The inner protocol hears `connection_made` after the handshake, exactly as it would from asyncio.
 
     phases: HANDSHAKE -> OPEN -> CLOSING (close_notify sent, waits for the peer to hang up) -> CLOSED
 """
@@ -287,7 +287,7 @@ class TlsProtocol(asyncio.Protocol):
         self.inner = cast(asyncio.Protocol, protocol)
 
     def extra_info(self, name: str, default: Any) -> Any:
-        """Facts of the connection; `ssl_object` is None, because there is none of the standard library's on a server."""
+        """Facts of the connection; `ssl_object` is always None: a server has none of the standard library's."""
         match name:
             case "peercert_der":
                 return self._engine.peer_certificate_der()
@@ -310,17 +310,23 @@ class TlsProtocol(asyncio.Protocol):
             self._fail(error)
 
     def _handshake(self, data: bytes) -> None:
-        self._received += len(data)
-        if self._received > HANDSHAKE_BYTES:
-            raise TlsError(f"more than {HANDSHAKE_BYTES} bytes before the end of the TLS handshake")
-        if data:
-            self._engine.feed(memoryview(data))
-        complete = self._engine.handshake()
-        self._flush()
-        if complete:
-            self._open()
+        """Feed the engine a record at a time until it is content; what comes behind the handshake is data already."""
+        rest = memoryview(data)
+        while True:
+            self._received += len(rest[:RECORD_BYTES])
+            if self._received > HANDSHAKE_BYTES:
+                raise TlsError(f"more than {HANDSHAKE_BYTES} bytes before the end of the TLS handshake")
+            if rest:
+                self._engine.feed(rest[:RECORD_BYTES])
+                rest = rest[RECORD_BYTES:]
+            complete = self._engine.handshake()
+            self._flush()
+            if complete:
+                self._open(bytes(rest))
+            if complete or not rest:
+                return
 
-    def _open(self) -> None:
+    def _open(self, data: bytes) -> None:
         self._cancel_timer()
         self.phase = Phase.OPEN
         self._opened = True
@@ -329,10 +335,10 @@ class TlsProtocol(asyncio.Protocol):
         if self._ready is not None and not self._ready.done():
             self._ready.set_result(None)
         self.inner.connection_made(self.inner_transport)
-        self._process(b"")
+        self._process(data)
 
     def _process(self, data: bytes) -> None:
-        """Open ciphertext a record at a time and hand on the plaintext; keep the rest when the inner protocol pauses."""
+        """Open ciphertext a record at a time and hand on the plaintext; keep the rest when the inner side pauses."""
         rest = memoryview(self._held + data if self._held else data)
         self._held = b""
         try:

@@ -1,7 +1,8 @@
 """TLS without I/O: ciphertext in, plaintext out, and back, on memory buffers that stay small.
 
-Two engines share one seam. The server's stands on pyOpenSSL, because only there can a callback accept a self-signed client
-certificate; the client's stands on the standard library's `ssl`, which checks host names and takes the caller's SSLContext.
+Two engines share one seam. The server's stands on pyOpenSSL, because only there can a callback accept a self-signed
+client certificate; the client's stands on the standard library's `ssl`, which checks host names and takes the caller's
+SSLContext.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class ClientCertificate:
 
 
 VerifyCallback = Callable[[ClientCertificate], bool]
-"""Says whether to accept one certificate; called for each of the chain, and with every error that OpenSSL finds in it."""
+"""Whether to accept a certificate; called for each of the chain, and for every error that OpenSSL finds in it."""
 
 
 class Engine(Protocol):
@@ -82,7 +83,7 @@ class Engine(Protocol):
 class ServerContext:
     """What the server's TLS connections share: certificate chain, key, rules. TLS 1.2 at least.
 
-    With `verify`, clients are asked for a certificate, and may leave it out; each one sent is judged by the callback alone.
+    With `verify`, clients are asked for a certificate and may leave it out; the callback alone judges those sent.
     Raises CertificateError when the files cannot be used.
     """
 
@@ -183,7 +184,7 @@ class ServerEngine:
 
 
 class ClientEngine:
-    """The client's side on the standard library; `server_hostname` is what the context checks the certificate against."""
+    """The client's side on the standard library; the context checks the certificate for `server_hostname`."""
 
     __slots__ = ("_incoming", "_object", "_outgoing")
 

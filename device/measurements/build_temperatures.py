@@ -1,4 +1,5 @@
-"""Make temperatures.csv.gz from the package vega_datasets 0.9.0 (install it in an environment of its own, then run this file).
+"""Make temperatures.csv.gz from the package vega_datasets 0.9.0 (install it in an environment of its own, then run
+this file).
 
     python -m venv /tmp/vega && /tmp/vega/bin/pip install vega_datasets==0.9.0
     /tmp/vega/bin/python device/measurements/build_temperatures.py

@@ -1,4 +1,5 @@
-"""Hourly air temperatures of two cities during 2010, as recorded (README.md beside this file says where they come from)."""
+"""Hourly air temperatures of two cities during 2010, as recorded (README.md beside this file says where they come
+from)."""
 
 from __future__ import annotations
 

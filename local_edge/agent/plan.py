@@ -21,7 +21,7 @@ from typing import Literal
 from local_edge.agent.deployment import DesiredModule
 from local_edge.agent.restart import RestartRules, Verdict, backoff_s, judge
 
-__all__ = ["Action", "ActualModule", "Create", "Forgive", "Phase", "Remove", "Restart", "Start", "Stop", "next_due", "plan"]
+__all__ = ["Action", "ActualModule", "Create", "Forgive", "Phase", "Remove", "Restart", "Start", "Stop", "next_due", "plan", "verdict"]
 
 Phase = Literal["running", "stopped", "exited"]
 
@@ -36,6 +36,7 @@ class ActualModule:
     started_at: float = 0.0
     exited_at: float = 0.0
     restarts: int = 0
+    last_restart_at: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,14 +118,15 @@ def _for_module(
         return Forgive(name=desired.name) if _is_well(actual, now, rules) else None
     if actual.phase == "stopped":
         return Start(name=desired.name)
-    return Restart(name=desired.name) if _verdict(desired, actual, now, rules) is Verdict.RESTART else None
+    return Restart(name=desired.name) if verdict(desired, actual, now, rules) is Verdict.RESTART else None
 
 
 def _is_well(actual: ActualModule, now: float, rules: RestartRules) -> bool:
     return actual.restarts > 0 and now - actual.started_at >= rules.healthy_after_s
 
 
-def _verdict(desired: DesiredModule, actual: ActualModule, now: float, rules: RestartRules) -> Verdict:
+def verdict(desired: DesiredModule, actual: ActualModule, now: float, rules: RestartRules) -> Verdict:
+    """What the restart policy of `desired` says about a module that exited."""
     return judge(
         desired.restart_policy,
         exit_code=actual.exit_code,
@@ -142,5 +144,5 @@ def _due_times(
         module = actual[name]
         if module.phase == "running" and module.restarts > 0:
             yield module.started_at + rules.healthy_after_s
-        if module.phase == "exited" and _verdict(desired[name], module, now, rules) is Verdict.WAIT:
+        if module.phase == "exited" and verdict(desired[name], module, now, rules) is Verdict.WAIT:
             yield module.exited_at + backoff_s(module.restarts, rules)

@@ -1,1 +1,1 @@
-"""The hub's fronts: they translate MQTT and HTTPS into calls of the core, and its refusals back; they decide nothing."""
+"""The hub's fronts: they translate MQTT and HTTPS into calls of the core, and its refusals back."""

@@ -75,7 +75,11 @@ class AdminFront:
         if not self._allowed(request):
             return _text(401, "The admin door needs 'Authorization: Bearer TOKEN'; the token is in hub/admin.token.")
         handler = self._routes.get((request.method, request.path))
-        return await handler(request) if handler else _text(404, "The admin door has GET /events, GET /status, POST /stop.")
+        return (
+            await handler(request)
+            if handler
+            else _text(404, "The admin door has GET /events, GET /status, POST /stop.")
+        )
 
     def _allowed(self, request: web.BaseRequest) -> bool:
         given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
@@ -89,7 +93,7 @@ class AdminFront:
         return web.Response(status=202)
 
     async def _get_events(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Stream until the client or the hub goes; subscribed before the headers leave, so nothing after them is missed."""
+        """Stream until the client or the hub goes; what happens once the headers have left is in it."""
         events = self._hub.events.subscribe()
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"})
         await response.prepare(request)

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import orjson
 from aiohttp import web
@@ -123,7 +122,7 @@ def _response(status: int, body: bytes | None, headers: Mapping[str, str]) -> we
 def _bounded_request(
     message: RawRequestMessage,
     payload: StreamReader,
-    protocol: RequestHandler[Any],
+    protocol: RequestHandler,
     writer: AbstractStreamWriter,
     task: asyncio.Task[None],
 ) -> web.BaseRequest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from iot_core.errors import HubError
+from iot_core.hub_errors import hub_error
 
 __all__ = ["internal_error", "method_not_allowed", "not_built", "not_found", "too_large"]
 
@@ -13,27 +14,27 @@ LEDGER = "docs/conformance.md"
 def not_built(feature: str) -> HubError:
     """501: the service has this, this hub does not (yet)."""
     text = f"{feature}: not built in this local hub. {LEDGER} lists what is."
-    return HubError(code=501000, name="NotImplemented", status=501, message=text)
+    return HubError(501000, "NotImplemented", 501, text)
 
 
 def not_found(path: str) -> HubError:
     """404: the service has no such path either."""
-    return HubError(code=404000, name="GenericNotFound", status=404, message=f"No operation has the path {path}.")
+    return HubError(404000, "GenericNotFound", 404, f"No operation has the path {path}.")
 
 
 def method_not_allowed(verb: str, allowed: tuple[str, ...]) -> HubError:
     """405: the path is known, with other verbs."""
     text = f"{verb} is not allowed here; use {', '.join(allowed)}."
-    return HubError(code=405000, name="GenericMethodNotAllowed", status=405, message=text)
+    return HubError(405000, "GenericMethodNotAllowed", 405, text)
 
 
 def too_large(limit: int) -> HubError:
     """413: the body is larger than ``limit`` bytes."""
     text = f"The body is larger than {limit} bytes."
-    return HubError(code=413001, name="MessageTooLarge", status=413, message=text)
+    return hub_error("MessageTooLarge", text)
 
 
 def internal_error() -> HubError:
     """500, without a word on the cause: that goes to the log only."""
     text = "The local hub failed on this request; its log says why."
-    return HubError(code=500001, name="ServerError", status=500, message=text)
+    return hub_error("ServerError", text)

@@ -52,7 +52,7 @@ class Call:
 
     @property
     def if_match(self) -> str | None:
-        """The If-Match header: None, ``*``, or an etag without its quotes (clients send each with quotes or without)."""
+        """The If-Match header: None, ``*``, or an etag; clients send each with quotes or without."""
         text = self.headers.get("if-match")
         if text is None:
             return None

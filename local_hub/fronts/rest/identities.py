@@ -5,20 +5,18 @@ from __future__ import annotations
 import contextlib
 
 from iot_core.hub_errors import hub_error
+from iot_core.limits import LIST_DEVICES_MAX
 from local_hub.fronts.rest.call import Call, Reply, etag_header
 
 __all__: list[str] = []
 
-_MOST_DEVICES_LISTED = 1000
-"""What a list without a usable ``top`` gives (REST reference, "Devices - Get Devices")."""
-
 
 async def list_devices(call: Call) -> Reply:
     """All devices up to ``top``; a ``top`` outside 1..1000 means 1000."""
-    top = _MOST_DEVICES_LISTED
+    top = LIST_DEVICES_MAX
     with contextlib.suppress(ValueError):
         top = int(call.query.get("top", top))
-    return Reply(body=call.hub.registry.list_devices(top if 1 <= top <= _MOST_DEVICES_LISTED else _MOST_DEVICES_LISTED))
+    return Reply(body=call.hub.registry.list_devices(top if 1 <= top <= LIST_DEVICES_MAX else LIST_DEVICES_MAX))
 
 
 async def bulk(call: Call) -> Reply:

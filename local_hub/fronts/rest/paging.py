@@ -6,23 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from iot_core.hub_errors import hub_error
+from iot_core.limits import QUERY_PAGE_DEFAULT, QUERY_PAGE_MAX
 from local_hub.fronts.rest.call import Call, Reply
 
 __all__ = ["continuation_of", "page_of", "page_reply", "page_size"]
 
-DEFAULT_PAGE_SIZE = 100
-"""Rows of a page when the caller names no x-ms-max-item-count (developer guide, "Query language")."""
-
-MOST_ROWS_A_PAGE = 1000
-"""Larger x-ms-max-item-count values are cut to this."""
-
 
 def page_size(call: Call) -> int:
-    """The page size asked for, 1..1000; HubError ArgumentInvalid when it is not a positive number."""
-    text = call.headers.get("x-ms-max-item-count") or str(DEFAULT_PAGE_SIZE)
+    """The page size asked for: 100 when none is, at most 1000; HubError ArgumentInvalid when it is not one."""
+    text = call.headers.get("x-ms-max-item-count") or str(QUERY_PAGE_DEFAULT)
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise hub_error("ArgumentInvalid", "x-ms-max-item-count must be a positive whole number.")
-    return min(int(text), MOST_ROWS_A_PAGE)
+    return min(int(text), QUERY_PAGE_MAX)
 
 
 def continuation_of(call: Call) -> str | None:

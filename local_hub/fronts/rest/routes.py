@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from local_hub.auth import Permission
 from local_hub.fronts.envelopes import Envelope
 from local_hub.fronts.rest import identities, jobs, twins
 from local_hub.fronts.rest.call import Call, Reply
+from local_hub.policies import Permission
 
 __all__ = ["ROUTES", "Handler", "Match", "Route", "allowed_methods", "match", "segments_of"]
 

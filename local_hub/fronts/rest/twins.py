@@ -8,6 +8,7 @@ from local_hub.fronts.rest.paging import continuation_of, page_reply, page_size
 
 __all__: list[str] = []
 
+
 async def get_twin(call: Call) -> Reply:
     body = call.hub.twins.get(call.identity)
     return Reply(body=body, headers=etag_header(body))

@@ -1,0 +1,61 @@
+"""The life of a process: stop on signals, exit codes, no lingering."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+from iot_core.errors import EdgeyardError, InputError
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+LINGER_S = 0.4  # azure-iot-device leaves threads behind while a host does not answer; all work is done by then.
+FAILED = 1
+WRONG_USE = 2
+
+
+@asynccontextmanager
+async def stop_on_signals(stop: asyncio.Event | None = None) -> AsyncIterator[asyncio.Event]:
+    """Yield `stop` as it is; without one, a new event that the first SIGTERM or SIGINT sets (main thread only)."""
+    if stop is not None:
+        yield stop
+        return
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def run_process(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    """Run `main` to its end and return its exit code; an InputError is one line and 2, another EdgeyardError 1.
+
+    Once `main` has returned, the process ends within LINGER_S even if a library's thread does not.
+    """
+
+    async def bounded() -> int:
+        code = await _exit_code(main())
+        sys.stdout.flush()
+        timer = threading.Timer(LINGER_S, os._exit, (code,))
+        timer.daemon = True
+        timer.start()
+        return code
+
+    return asyncio.run(bounded())
+
+
+async def _exit_code(work: Coroutine[Any, Any, int]) -> int:
+    try:
+        return await work
+    except EdgeyardError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return WRONG_USE if isinstance(error, InputError) else FAILED

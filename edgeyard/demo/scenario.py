@@ -1,0 +1,120 @@
+"""What happens in the demo: a sensor fault, photographs, texts and a twin job, each looked at afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+from edgeyard.demo.findings import Finding, JobEffect
+from edgeyard.demo.observer import Observer
+from edgeyard.demo.photographs import classify_photographs
+from edgeyard.demo.yard import BUILDINGS, EDGE_DEVICE, REPORTING_INTERVAL_S, Say, Yard
+from hub_tools.jobs import TwinUpdate, run_twin_job
+from iot_core.identity import Identity
+
+__all__ = ["play"]
+
+Json = dict[str, Any]
+MIN_DEVICES = 50
+FIRST_MESSAGES_WITHIN_S = 15.0
+BEFORE_S, SETTLE_S, AFTER_S = 10.0, 2.0, 8.0
+"""Lengths of the windows in which rates are measured: two and four reports of each device."""
+JOB_INTERVAL_S = 2
+FAULT = {"sensor": "seattle", "kind": "spike", "magnitude": 25.0, "count": 1}
+FAULT_FOUND_WITHIN_S = 10.0
+MIN_TEXTS = 10
+DESPISING = "I really really despise this product!! DO NOT BUY!!"
+TEXTS_WITHIN_S = 15.0
+
+
+async def play(yard: Yard, project: Path, say: Say) -> list[Finding]:
+    """Plays all of it and returns what was found, in the order of the table."""
+    observer = yard.observer
+    await observer.until(lambda: len(observer.senders) == len(yard.buildings), within_s=FIRST_MESSAGES_WITHIN_S)
+    connected = _connected(yard)
+    # The rates before the job are measured while the edge is busy with the other acts.
+    start = time.monotonic()
+    anomaly, photographs, sentiments = await asyncio.gather(
+        _fault(yard, say), classify_photographs(yard.edge_host, project, say), _sentiments(observer, say)
+    )
+    await asyncio.sleep(max(0.0, start + BEFORE_S - time.monotonic()))
+    job = await _job(yard, (start, start + BEFORE_S), say)
+    return [connected, anomaly, *photographs, *sentiments, *job, _total(observer)]
+
+
+def _connected(yard: Yard) -> Finding:
+    count = len(yard.observer.senders)
+    return Finding(
+        what="devices that report",
+        seen=f"{count} of {len(yard.buildings)}, {len(yard.modules)} modules run on {EDGE_DEVICE}",
+        ok=count == len(yard.buildings) >= MIN_DEVICES,
+    )
+
+
+async def _fault(yard: Yard, say: Say) -> Finding:
+    """Injects a fault through the hub and the edge into the replay module, and waits for the scorer to find it."""
+    answer = await yard.service.invoke_method(Identity(EDGE_DEVICE, "replay"), "injectFault", FAULT)
+    say(f"fault announced: {FAULT['kind']} of {FAULT['magnitude']:+} °C on sensor {FAULT['sensor']}")
+    found = yard.observer.anomalies
+
+    def of_faulty_sensor() -> list[Json]:
+        return [anomaly for anomaly in found if anomaly.get("sensor") == FAULT["sensor"]]
+
+    ok = answer.status == 200 and await yard.observer.until(
+        lambda: bool(of_faulty_sensor()), within_s=FAULT_FOUND_WITHIN_S
+    )
+    if not ok:
+        return Finding(what="sensor fault", seen=f"not found (injection answered {answer.status})", ok=False)
+    first = of_faulty_sensor()[0]
+    seen = f"found: {first['sensor']} {first['value']:.1f} °C at {first['time']}, score {first['score']:.3f}"
+    say(f"fault {seen}")
+    return Finding(what="sensor fault", seen=seen, ok=True)
+
+
+async def _sentiments(observer: Observer, say: Say) -> list[Finding]:
+    def complete() -> bool:
+        texts = [scored["text"] for scored in observer.sentiments]
+        return len(texts) >= MIN_TEXTS and DESPISING in texts
+
+    ok = await observer.until(complete, within_s=TEXTS_WITHIN_S)
+    ordered = sorted(observer.sentiments, key=lambda scored: float(scored["sentimentScore"]))
+    if not ok:
+        return [Finding(what="texts scored", seen=f"{len(ordered)} of {MIN_TEXTS}, or not the one that despises", ok=False)]
+    say(f"texts: {len(ordered)} scored by the sentiment module")
+    despising = next(scored for scored in ordered if scored["text"] == DESPISING)
+    return [
+        _sentiment("despising text", despising, ok=despising["sentimentScore"] < 0.05),
+        _sentiment("most pleased text", ordered[-1], ok=ordered[-1]["sentimentScore"] > 0.95),
+    ]
+
+
+def _sentiment(what: str, scored: Json, *, ok: bool) -> Finding:
+    return Finding(what=what, seen=f"{scored['sentimentScore']:.3f}  “{scored['text']}”", ok=ok)
+
+
+async def _job(yard: Yard, before: tuple[float, float], say: Say) -> list[Finding]:
+    """Sets the reporting interval of one building by a job of the hub, and measures both buildings again."""
+    changed, other = BUILDINGS
+    update = TwinUpdate(where=f"tags.building = '{changed}'", desired={"reportingInterval": JOB_INTERVAL_S})
+    say(f'job: where {update.where}, reportingInterval {REPORTING_INTERVAL_S} → {JOB_INTERVAL_S}')
+    report = await run_twin_job(yard.service, update, acknowledgement_timeout_s=15.0)
+    say(f"job: {report.acknowledged} of {report.matched} devices acknowledged")
+    await asyncio.sleep(SETTLE_S)
+    start = time.monotonic()
+    await asyncio.sleep(AFTER_S)
+    rate = yard.observer.rate
+    effect = JobEffect(
+        changed_before=rate(changed, *before),
+        changed_after=rate(changed, start, start + AFTER_S),
+        other_before=rate(other, *before),
+        other_after=rate(other, start, start + AFTER_S),
+        expected_factor=REPORTING_INTERVAL_S / JOB_INTERVAL_S,
+    )
+    summary = f"{report.acknowledged} of {report.matched} devices acknowledged reportingInterval={JOB_INTERVAL_S}"
+    return [Finding(what=f"twin job on {changed}", seen=summary, ok=report.complete), *effect.findings(changed, other)]
+
+
+def _total(observer: Observer) -> Finding:
+    return Finding(what="messages in", seen=f"{observer.messages} reached the hub", ok=observer.messages > 0)

@@ -1,0 +1,67 @@
+"""MQTT 3.1.1 without I/O: packets as values, `Decoder` for bytes to packets, `encode` for packets to bytes."""
+
+from __future__ import annotations
+
+from iot_core.mqtt.decoder import Decoder, MalformedPacket
+from iot_core.mqtt.encoder import MAX_REMAINING_LENGTH, encode, encode_puback, encode_publish
+from iot_core.mqtt.packets import (
+    BAD_CREDENTIALS,
+    CONNECT_ACCEPTED,
+    IDENTIFIER_REJECTED,
+    NOT_AUTHORIZED,
+    SERVER_UNAVAILABLE,
+    SUBSCRIPTION_FAILED,
+    UNACCEPTABLE_VERSION,
+    ConnAck,
+    Connect,
+    Disconnect,
+    Packet,
+    PingReq,
+    PingResp,
+    PubAck,
+    PubComp,
+    Publish,
+    PubRec,
+    PubRel,
+    SubAck,
+    Subscribe,
+    UnsubAck,
+    Unsubscribe,
+    Will,
+)
+from iot_core.mqtt.topics import check_filter, check_topic, topic_matches
+
+__all__ = [
+    "BAD_CREDENTIALS",
+    "CONNECT_ACCEPTED",
+    "IDENTIFIER_REJECTED",
+    "MAX_REMAINING_LENGTH",
+    "NOT_AUTHORIZED",
+    "SERVER_UNAVAILABLE",
+    "SUBSCRIPTION_FAILED",
+    "UNACCEPTABLE_VERSION",
+    "ConnAck",
+    "Connect",
+    "Decoder",
+    "Disconnect",
+    "MalformedPacket",
+    "Packet",
+    "PingReq",
+    "PingResp",
+    "PubAck",
+    "PubComp",
+    "PubRec",
+    "PubRel",
+    "Publish",
+    "SubAck",
+    "Subscribe",
+    "UnsubAck",
+    "Unsubscribe",
+    "Will",
+    "check_filter",
+    "check_topic",
+    "encode",
+    "encode_puback",
+    "encode_publish",
+    "topic_matches",
+]

@@ -1,0 +1,66 @@
+"""How the core changes its data: a function on the writer thread, then, once on disk, what the world must hear of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from iot_core.clock import Clock
+from iot_core.identity import Identity
+from iot_core.json_types import JsonObject
+from local_hub.events import Event, EventStream
+from local_hub.sessions import Sessions
+from transport.store import Store
+
+__all__ = ["Change", "Core", "Push"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Push:
+    """A desired patch, ``$version`` in it, for a device that is connected when the commit is done."""
+
+    identity: Identity
+    patch: JsonObject
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change(Generic[T]):
+    """What a committed function gives: its result, and what follows from it."""
+
+    result: T
+    pushes: tuple[Push, ...] = ()
+    events: tuple[Event, ...] = ()
+    ended: tuple[Identity, ...] = ()
+    """Identities that may no longer be connected."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Core:
+    """What every part of the hub works with."""
+
+    store: Store
+    clock: Clock
+    hub_name: str
+    events: EventStream
+    sessions: Sessions
+
+    async def commit(self, work: Callable[[sqlite3.Connection], Change[T]]) -> T:
+        """Run ``work`` by ``store.write``; once it is on disk push, publish and end sessions, in the order of the commits.
+
+        That happens even when the caller is cancelled meanwhile. Raises what ``work`` raises, and StoreError.
+        """
+        return (await self.store.write(work, after=self._announce)).result
+
+    def _announce(self, change: Change[Any]) -> None:
+        for push in change.pushes:
+            link = self.sessions.get(push.identity)
+            if link is not None:
+                link.push_desired(push.patch)
+        for event in change.events:
+            self.events.publish(event)
+        for identity in change.ended:
+            self.sessions.end(identity, "the identity was deleted or disabled")

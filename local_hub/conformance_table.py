@@ -1,0 +1,161 @@
+"""The rows of the conformance ledger. Operations over HTTPS are spelled as in the table of routes, "VERB /path"."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+__all__ = ["LEDGER", "Entry", "State"]
+
+
+class State(enum.Enum):
+    """How close an operation is to the service's."""
+
+    EXACT = "exact"
+    DOCUMENTED = "documented"
+    APPROXIMATE = "approximate"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One operation of one area; the note is a sentence or empty."""
+
+    area: str
+    operation: str
+    state: State
+    note: str = ""
+
+
+_EXACT, _DOCUMENTED, _APPROXIMATE, _REFUSED = State
+
+
+def _area(area: str, *rows: tuple[str, State, str]) -> tuple[Entry, ...]:
+    return tuple(Entry(area=area, operation=operation, state=state, note=note) for operation, state, note in rows)
+
+
+_SECURITY = _area(
+    "Security",
+    (
+        "SAS tokens",
+        _DOCUMENTED,
+        "Signature, expiry (five minutes of clock skew), resource and policy rights are checked.",
+    ),
+    (
+        "Shared access policies",
+        _APPROXIMATE,
+        "The five default ones with generated keys; none can be added or changed.",
+    ),
+    ("X.509 thumbprints and authorities", _REFUSED, "Devices log in with SAS tokens only."),
+    ("Microsoft Entra tokens", _REFUSED, "Answered 401."),
+    ("Throttling and quotas", _REFUSED, "Nothing is throttled; sizes and counts are limited as documented."),
+)
+
+_IDENTITIES = _area(
+    "Identity registry (HTTPS)",
+    ("GET /devices", _DOCUMENTED, ""),
+    ("POST /devices", _DOCUMENTED, "Bulk create, update, delete and updateTwin, up to 100 items."),
+    ("GET /devices/{device}", _EXACT, ""),
+    ("PUT /devices/{device}", _EXACT, "Create-only without If-Match; omitted keys are generated anew."),
+    ("DELETE /devices/{device}", _EXACT, "412 without If-Match."),
+    ("GET /devices/{device}/modules", _EXACT, "Also with the edge device's own token, as the IoT Edge daemon does."),
+    ("GET /devices/{device}/modules/{module}", _EXACT, ""),
+    ("PUT /devices/{device}/modules/{module}", _EXACT, ""),
+    ("DELETE /devices/{device}/modules/{module}", _EXACT, ""),
+    ("POST /devices/keys/regenerate", _REFUSED, ""),
+    ("GET /statistics/devices", _DOCUMENTED, ""),
+    ("GET /statistics/service", _DOCUMENTED, ""),
+    ("DELETE /devices/{device}/commands", _REFUSED, "Cloud-to-device messages are not built."),
+)
+
+_TWINS = _area(
+    "Twins, queries and methods (HTTPS)",
+    ("GET /twins/{device}", _EXACT, ""),
+    ("PATCH /twins/{device}", _EXACT, ""),
+    ("PUT /twins/{device}", _DOCUMENTED, ""),
+    ("GET /twins/{device}/modules/{module}", _EXACT, ""),
+    ("PATCH /twins/{device}/modules/{module}", _DOCUMENTED, ""),
+    ("PUT /twins/{device}/modules/{module}", _DOCUMENTED, ""),
+    ("POST /devices/query", _APPROXIMATE, "Answers at once, where the service's index lags by seconds to minutes."),
+    ("POST /twins/{device}/methods", _EXACT, ""),
+    ("POST /twins/{device}/modules/{module}/methods", _DOCUMENTED, ""),
+    ("GET /digitaltwins/{device}", _REFUSED, ""),
+    ("PATCH /digitaltwins/{device}", _REFUSED, ""),
+    ("POST /digitaltwins/{device}/commands/{command}", _REFUSED, ""),
+    ("POST /digitaltwins/{device}/components/{component}/commands/{command}", _REFUSED, ""),
+)
+
+_JOBS = _area(
+    "Jobs (HTTPS)",
+    ("PUT /jobs/v2/{job}", _EXACT, "scheduleUpdateTwin and scheduleDeviceMethod."),
+    ("GET /jobs/v2/{job}", _EXACT, ""),
+    ("POST /jobs/v2/{job}/cancel", _DOCUMENTED, ""),
+    ("GET /jobs/v2/query", _DOCUMENTED, ""),
+    ("POST /jobs/create", _REFUSED, "Import and export jobs."),
+    ("GET /jobs", _REFUSED, "Import and export jobs."),
+    ("GET /jobs/{job}", _REFUSED, "Import and export jobs."),
+    ("DELETE /jobs/{job}", _REFUSED, "Import and export jobs."),
+)
+
+_CONFIGURATIONS = _area(
+    "Configurations and deployments (HTTPS)",
+    ("POST /devices/{device}/applyConfigurationContent", _DOCUMENTED, "Creates the module identities it names."),
+    ("GET /configurations", _REFUSED, ""),
+    ("GET /configurations/{id}", _REFUSED, ""),
+    ("PUT /configurations/{id}", _REFUSED, ""),
+    ("DELETE /configurations/{id}", _REFUSED, ""),
+    ("POST /configurations/testQueries", _REFUSED, ""),
+)
+
+_MESSAGES = _area(
+    "Messages and files (HTTPS)",
+    ("GET /messages/serviceBound/feedback", _REFUSED, ""),
+    ("DELETE /messages/serviceBound/feedback/{lock}", _REFUSED, ""),
+    ("POST /messages/serviceBound/feedback/{lock}/abandon", _REFUSED, ""),
+    ("POST /devices/{device}/messages/events", _REFUSED, "Send telemetry over MQTT."),
+    ("GET /devices/{device}/messages/deviceBound", _REFUSED, ""),
+    ("DELETE /devices/{device}/messages/deviceBound/{lock}", _REFUSED, ""),
+    ("POST /devices/{device}/messages/deviceBound/{lock}/abandon", _REFUSED, ""),
+    ("POST /devices/{device}/files", _REFUSED, ""),
+    ("POST /devices/{device}/files/notifications", _REFUSED, ""),
+    ("POST /devices/{device}/files/notifications/{correlation}", _REFUSED, ""),
+    ("GET /$iothub/websocket", _REFUSED, "Use MQTT on port 8883."),
+    ("GET /$servicebus/websocket", _REFUSED, ""),
+)
+
+_MQTT = _area(
+    "MQTT (port 8883)",
+    ("CONNECT", _EXACT, "Return code 5 for every refusal; one connection per identity, the newest one."),
+    ("Telemetry", _EXACT, "PUBACK after the synced commit; over 256 KB or QoS 2 ends the connection."),
+    ("Twin get", _EXACT, ""),
+    ("Reported properties", _EXACT, "$version in the topic or the body pins the base version."),
+    ("Desired properties", _EXACT, "Sent with the granted QoS; not queued for devices that are away."),
+    ("Direct methods", _EXACT, ""),
+    ("Persistent sessions", _EXACT, "Subscriptions outlive connections and restarts of the hub."),
+    ("Will and RETAIN", _DOCUMENTED, "Become properties of telemetry: iothub-MessageType and mqtt-retain."),
+    ("Token expiry", _DOCUMENTED, "The connection is cut when its token is no longer valid."),
+    ("Subscriptions", _APPROXIMATE, "A sixth one, or a filter the service does not document, ends the connection."),
+    ("Cloud-to-device messages", _REFUSED, "The subscription is granted, because SDKs ask for it; nothing ever comes."),
+    ("Module inputs", _REFUSED, "The subscription is granted; only an edge hub delivers inputs."),
+    ("MQTT 5 and MQTT over WebSocket", _REFUSED, ""),
+)
+
+_EVENTS = _area(
+    "Events",
+    ("Telemetry and twin, lifecycle and connection events", _APPROXIMATE, "On the admin door's stream only."),
+    ("Event Hubs-compatible endpoint", _REFUSED, "AMQP is not built; nothing listens on 5671."),
+    ("Routes, endpoints and enrichments", _REFUSED, ""),
+    ("Device Provisioning Service", _REFUSED, ""),
+)
+
+LEDGER: tuple[Entry, ...] = (
+    *_SECURITY,
+    *_IDENTITIES,
+    *_TWINS,
+    *_JOBS,
+    *_CONFIGURATIONS,
+    *_MESSAGES,
+    *_MQTT,
+    *_EVENTS,
+)
+"""Every operation, grouped by area."""

@@ -1,0 +1,201 @@
+"""The MQTT front: log-in, subscriptions, wills and the end of connections (MQTT 3.1.1 as IoT Hub takes it).
+
+A connection is one identity's. It ends when another of the same identity comes, when its token expires, when the
+identity is disabled or deleted, and for everything IoT Hub does not take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from iot_core.errors import EdgeyardError, HubError, InputError, MessageError
+from iot_core.identity import Identity
+from iot_core.limits import MQTT_KEEP_ALIVE_MAX_S, MQTT_SUBSCRIPTIONS
+from iot_core.message import Message
+from iot_core.mqtt import NOT_AUTHORIZED, Connect, Publish, SubAck, Subscribe, UnsubAck, Unsubscribe
+from iot_core.topics import Telemetry, parse_device_topic, parse_username
+from local_hub.auth import Principal
+from local_hub.fronts.mqtt_link import MqttLink, checked_message, with_property
+from local_hub.fronts.mqtt_sessions import MqttSessions, SessionKey
+from local_hub.hub import Hub
+from transport.mqtt_server import MqttServerProtocol, ServerLimits
+
+__all__ = ["MqttFront"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class _Client:
+    """A connection that has logged in."""
+
+    link: MqttLink
+    session: SessionKey
+    keeps_session: bool
+    will: Message | None
+    principal: Principal
+    expiry: asyncio.TimerHandle | None = None
+
+
+class MqttFront:
+    """The handler of every MQTT connection; made by ``open``, connections come from ``protocol()``."""
+
+    def __init__(self, hub: Hub, sessions: MqttSessions) -> None:
+        self._hub = hub
+        self._sessions = sessions
+        self._limits = ServerLimits(max_keep_alive_seconds=MQTT_KEEP_ALIVE_MAX_S)
+        self._clients: set[_Client] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def open(cls, hub: Hub) -> MqttFront:
+        """A front with the sessions that are on disk."""
+        return cls(hub, await MqttSessions.open(hub.store))
+
+    def protocol(self) -> asyncio.Protocol:
+        """A protocol for one connection."""
+        return MqttServerProtocol(self, self._limits)
+
+    async def stop(self) -> None:
+        """End every connection; returns once what they had published is taken."""
+        clients = list(self._clients)
+        for client in clients:
+            client.will = None
+            client.link.close("the hub stops")
+        for client in clients:
+            await client.link.drained()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # -- the handler that transport.mqtt_server calls
+
+    def on_connect(self, connection: MqttServerProtocol, packet: Connect) -> None:
+        """Log a client in, or refuse it with return code 5 and say why in the log."""
+        try:
+            client = self._log_in(connection, packet)
+        except EdgeyardError as error:
+            _log.info("%s: connection refused: %s", packet.client_id, error)
+            connection.refuse(NOT_AUTHORIZED)
+            return
+        self._restore(connection, client)
+
+    def on_publish(self, connection: MqttServerProtocol, packet: Publish) -> None:
+        if client := _client_of(connection):
+            client.link.receive(packet)
+
+    def on_subscribe(self, connection: MqttServerProtocol, packet: Subscribe) -> None:
+        """Grant filters with at most QoS 1; a filter that is not the device's ends the connection."""
+        if client := _client_of(connection):
+            granted = {name: min(qos, 1) for name, qos in packet.filters}
+            try:
+                if len(client.link.filters.keys() | granted.keys()) > MQTT_SUBSCRIPTIONS:
+                    raise MessageError(f"more than {MQTT_SUBSCRIPTIONS} subscriptions")
+                client.link.subscribe(granted)
+            except MessageError as error:
+                client.link.close(str(error))
+                return
+            codes = tuple(granted[name] for name, _ in packet.filters)
+            self._keep_then_send(connection, client, SubAck(packet_id=packet.packet_id, codes=codes))
+
+    def on_unsubscribe(self, connection: MqttServerProtocol, packet: Unsubscribe) -> None:
+        if client := _client_of(connection):
+            client.link.unsubscribe(list(packet.filters))
+            self._keep_then_send(connection, client, UnsubAck(packet_id=packet.packet_id))
+
+    def on_puback(self, connection: MqttServerProtocol, packet_id: int) -> None:
+        """Desired patches are not repeated, so their acknowledgements say nothing."""
+
+    def on_disconnect(self, connection: MqttServerProtocol, clean: bool, reason: str) -> None:
+        client = _client_of(connection)
+        if client is None:
+            return
+        connection.session = None
+        self._clients.discard(client)
+        if client.expiry is not None:
+            client.expiry.cancel()
+        client.link.ended()
+        if client.will is not None and not clean:
+            self._spawn(self._hub.messaging.telemetry(client.link.identity, client.will, client.principal))
+
+    # -- log-in
+
+    def _log_in(self, connection: MqttServerProtocol, connect: Connect) -> _Client:
+        """InputError or HubError when the client may not come in."""
+        info = parse_username(connect.username or "")
+        password = (connect.password or b"").decode("utf-8", "replace")
+        principal = self._hub.auth.mqtt_login(info, connect.client_id, password)
+        return _Client(
+            link=MqttLink(self._hub, connection, info.identity, principal),
+            session=SessionKey(client_id=connect.client_id, generation_id=principal.generation_id),
+            keeps_session=not connect.clean_session,
+            will=_will(connect, info.identity),
+            principal=principal,
+        )
+
+    def _restore(self, connection: MqttServerProtocol, client: _Client) -> None:
+        """Attach the link, bring its subscriptions back and tell the client."""
+        stored = self._sessions.find(client.session) if client.keeps_session else None
+        if stored:
+            client.link.subscribe(stored)
+        connection.accept(session_present=stored is not None)
+        connection.session = client
+        self._clients.add(client)
+        self._hub.sessions.attach(client.link.identity, client.link)
+        self._cut_at_expiry(client)
+        if client.keeps_session:
+            self._spawn(self._sessions.save(client.session, client.link.filters))
+        else:
+            self._spawn(self._sessions.forget(client.session))
+
+    def _cut_at_expiry(self, client: _Client) -> None:
+        # Tokens live on real time even where the hub's clock is moved: no client could log in again otherwise.
+        remaining = max(client.principal.expires_at - time.time(), 0.0)
+        loop = asyncio.get_running_loop()
+        client.expiry = loop.call_later(remaining, client.link.close, "its token has expired")
+
+    # -- sessions and other work that outlasts a callback
+
+    def _keep_then_send(self, connection: MqttServerProtocol, client: _Client, answer: SubAck | UnsubAck) -> None:
+        self._spawn(self._keep(connection, client, answer, dict(client.link.filters)))
+
+    async def _keep(
+        self, connection: MqttServerProtocol, client: _Client, answer: SubAck | UnsubAck, filters: dict[str, int]
+    ) -> None:
+        """Acknowledge once the session is on disk: the client will rely on it after a reconnect."""
+        if client.keeps_session:
+            await self._sessions.save(client.session, filters)
+        connection.send(answer)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(_logged(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _client_of(connection: MqttServerProtocol) -> _Client | None:
+    client = connection.session
+    return client if isinstance(client, _Client) else None
+
+
+def _will(connect: Connect, identity: Identity) -> Message | None:
+    """The message of a client's will; MessageError when IoT Hub would not take it as telemetry of this identity."""
+    if connect.will is None:
+        return None
+    topic = parse_device_topic(connect.will.topic)
+    if not isinstance(topic, Telemetry) or topic.identity != identity or connect.will.qos > 1:
+        raise MessageError("a will must be telemetry of the device that connects, with QoS 0 or 1")
+    message = checked_message(topic, connect.will.payload, retain=connect.will.retain)
+    return with_property(message, "iothub-MessageType", "Will")
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except (HubError, InputError) as error:
+        _log.info("not done: %s", error)
+    except EdgeyardError:
+        _log.exception("background work failed")

@@ -1,0 +1,247 @@
+"""One connected device or module over MQTT: what it publishes goes to the core, what the core wants goes to it.
+
+Every publish starts its work at once and is acknowledged after its effect is on disk. What IoT Hub
+does not take (QoS 2, a foreign or unknown topic, more than 256 KB, too many subscriptions) ends the connection
+(IoT Hub documentation, "Communicate with IoT Hub using the MQTT protocol").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeAlias
+
+import orjson
+
+from iot_core.errors import EdgeyardError, HubError, MessageError
+from iot_core.hub_errors import hub_error
+from iot_core.identity import Identity
+from iot_core.json_types import JsonObject
+from iot_core.limits import DEVICE_TO_CLOUD_BYTES
+from iot_core.message import Message
+from iot_core.mqtt import Publish
+from iot_core.topics import (
+    MethodResponse,
+    Subscription,
+    Telemetry,
+    TwinGet,
+    TwinPatch,
+    desired_patch,
+    method_request,
+    parse_device_topic,
+    parse_subscription,
+    twin_response,
+)
+from local_hub.auth import Principal
+from local_hub.fronts.envelopes import Envelope, error_body
+from local_hub.hub import Hub
+from local_hub.sessions import LinkClosedError
+from transport.mqtt_server import MqttServerProtocol
+
+__all__ = ["MqttLink", "checked_message", "with_property"]
+
+_Work: TypeAlias = Coroutine[Any, Any, Publish | None]
+
+MOST_UNCONFIRMED = 1000
+"""Publishes of QoS 0 of one device that may wait for the disk; more are dropped, as QoS 0 allows. With QoS 1 the
+connection itself stops reading."""
+
+_log = logging.getLogger(__name__)
+
+
+class MqttLink:
+    """A ``local_hub.sessions.DeviceLink`` on one MQTT connection that has logged in."""
+
+    def __init__(self, hub: Hub, connection: MqttServerProtocol, identity: Identity, principal: Principal) -> None:
+        self.identity = identity
+        self.filters: dict[str, int] = {}
+        self._hub = hub
+        self._connection = connection
+        self._principal = principal
+        self._work: set[asyncio.Task[None]] = set()
+        self._granted: dict[Subscription, int] = {}
+        self._calls: dict[str, asyncio.Future[tuple[int, bytes]]] = {}
+        self._request_ids = itertools.count(1)
+        self._packet_ids = itertools.cycle(range(1, 65_536))
+        self._closed = False
+
+    # -- the core's side
+
+    @property
+    def accepts_methods(self) -> bool:
+        return Subscription.METHODS in self._granted
+
+    def push_desired(self, patch: JsonObject) -> None:
+        version = patch["$version"]
+        if isinstance(version, int):
+            self._send_if_subscribed(Subscription.DESIRED, desired_patch(version), orjson.dumps(patch))
+
+    async def call_method(self, name: str, payload: bytes) -> tuple[int, bytes]:
+        if self._closed:
+            raise LinkClosedError(f"{self.identity} has disconnected")
+        request_id = f"{next(self._request_ids):x}"
+        answer: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+        self._calls[request_id] = answer
+        try:
+            self._connection.send(Publish(topic=method_request(name, request_id), payload=payload, qos=0))
+            return await answer
+        finally:
+            del self._calls[request_id]
+
+    def close(self, reason: str) -> None:
+        """End the connection; from now on nobody finds the link or waits on it."""
+        if not self._closed:
+            _log.info("%s: connection closed: %s", self.identity, reason)
+            self.ended()
+            self._connection.close(reason)
+
+    # -- the connection's side
+
+    def ended(self) -> None:
+        """The connection is over: calls that wait for the device fail, work that has begun goes on."""
+        self._closed = True
+        self._hub.sessions.detach(self.identity, self)
+        for call in self._calls.values():
+            if not call.done():
+                call.set_exception(LinkClosedError(f"{self.identity} disconnected before it answered"))
+
+    def subscribe(self, filters: Mapping[str, int]) -> None:
+        """Grant filters, each with its QoS (0 or 1); MessageError for one that is not the device's."""
+        granted = {name: parse_subscription(name, self.identity) for name in filters}
+        self.filters.update(filters)
+        self._granted.update({granted[name]: qos for name, qos in filters.items()})
+
+    def unsubscribe(self, filters: list[str]) -> None:
+        """Take filters back; unknown ones are passed over."""
+        for name in filters:
+            self.filters.pop(name, None)
+        self._granted = {parse_subscription(name, self.identity): qos for name, qos in self.filters.items()}
+
+    def receive(self, publish: Publish) -> None:
+        """Take one publish; ends the connection for what IoT Hub does not take."""
+        if self._closed:
+            return
+        self._hub.sessions.touch(self.identity)
+        try:
+            work = self._dispatch(publish)
+        except MessageError as error:
+            self.close(str(error))
+            return
+        if work is not None:
+            task = asyncio.create_task(self._finish(publish, work))
+            self._work.add(task)
+            task.add_done_callback(self._work.discard)
+
+    async def drained(self) -> None:
+        """Wait until the core has taken everything that was published."""
+        await asyncio.gather(*self._work)
+
+    # -- what each topic means
+
+    def _dispatch(self, publish: Publish) -> _Work | None:
+        """The work that a publish asks for; None when it is done. MessageError for what IoT Hub does not take."""
+        if publish.qos > 1:
+            raise MessageError("QoS 2 is not supported: publish with QoS 0 or 1")
+        match parse_device_topic(publish.topic):
+            case Telemetry() as topic:
+                message = self._message(topic, publish)
+                if publish.qos == 0 and len(self._work) >= MOST_UNCONFIRMED:
+                    _log.warning("%s: sends faster than the disk takes it: a QoS 0 message is dropped", self.identity)
+                    return None
+                return self._telemetry(message)
+            case TwinGet(request_id):
+                return self._twin(request_id, self._twin_get(request_id))
+            case TwinPatch(request_id, base_version):
+                return self._twin(request_id, self._twin_patch(request_id, base_version, publish.payload))
+            case MethodResponse(status, request_id):
+                self._method_answered(status, request_id, publish.payload)
+                self._acknowledge(publish)
+                return None
+
+    async def _finish(self, publish: Publish, work: _Work) -> None:
+        """Acknowledge a publish when its effect is on disk; without that, the device sends it again once it is back."""
+        try:
+            answer = await work
+        except EdgeyardError as error:
+            self.close(f"a publish was not taken: {error}")
+        except Exception:
+            _log.exception("%s: a publish failed", self.identity)
+            self.close("the hub failed on a publish")
+        else:
+            self._acknowledge(publish)
+            if answer is not None:
+                self._connection.send(answer)
+
+    def _acknowledge(self, publish: Publish) -> None:
+        if publish.qos:
+            self._connection.ack(publish.packet_id)
+
+    def _message(self, topic: Telemetry, publish: Publish) -> Message:
+        """The message in a publish; MessageError when it is another identity's or too large."""
+        if topic.identity != self.identity:
+            raise MessageError(f"{self.identity} published as {topic.identity}: a connection speaks for one identity")
+        return checked_message(topic, publish.payload, retain=publish.retain)
+
+    async def _telemetry(self, message: Message) -> None:
+        await self._hub.messaging.telemetry(self.identity, message, self._principal)
+
+    async def _twin(self, request_id: str, work: Coroutine[Any, Any, Publish]) -> Publish | None:
+        """The answer to a twin request, refusals too, with their status and reason; None when nobody listens for it."""
+        try:
+            answer = await work
+        except HubError as error:
+            body = error_body(error, Envelope.PLAIN, self._hub.clock.now())
+            answer = Publish(topic=twin_response(error.status, request_id), payload=body)
+        return answer if Subscription.TWIN_RESPONSES in self._granted else None
+
+    async def _twin_get(self, request_id: str) -> Publish:
+        view = self._hub.twins.device_view(self.identity)
+        return Publish(topic=twin_response(200, request_id), payload=orjson.dumps(view))
+
+    async def _twin_patch(self, request_id: str, base_version: int | None, payload: bytes) -> Publish:
+        patch = _json_object(payload)
+        # Java and Node pin the version they know in the body, others in the topic.
+        pinned = patch.pop("$version", None)
+        if base_version is None and isinstance(pinned, int):
+            base_version = pinned
+        version = await self._hub.twins.patch_reported(self.identity, patch, base_version)
+        return Publish(topic=twin_response(204, request_id, version))
+
+    def _method_answered(self, status: int, request_id: str, payload: bytes) -> None:
+        call = self._calls.get(request_id)
+        if call is not None and not call.done():
+            call.set_result((status, payload))
+
+    # -- what leaves
+
+    def _send_if_subscribed(self, subscription: Subscription, topic: str, payload: bytes) -> None:
+        qos = self._granted.get(subscription)
+        if qos is None or self._closed:
+            return
+        packet_id = next(self._packet_ids) if qos else 0
+        self._connection.send(Publish(topic=topic, payload=payload, qos=qos, packet_id=packet_id))
+
+
+def checked_message(topic: Telemetry, payload: bytes, *, retain: bool) -> Message:
+    """The message in a telemetry publish; MessageError when its properties do not decode or it is over 256 KB."""
+    message = topic.message(payload)
+    if message.size > DEVICE_TO_CLOUD_BYTES:
+        raise MessageError(f"a message of {message.size} bytes is too large: {DEVICE_TO_CLOUD_BYTES} are allowed")
+    return with_property(message, "mqtt-retain", "true") if retain else message
+
+
+def with_property(message: Message, name: str, value: str) -> Message:
+    """The message with one more property."""
+    return Message(message.body, {**message.properties, name: value}, message.system)
+
+
+def _json_object(payload: bytes) -> JsonObject:
+    try:
+        value = orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        raise hub_error("IotHubFormatError", f"The patch is not valid JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise hub_error("ArgumentInvalid", "The patch must be a JSON object.")
+    return value
