@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
 
 import structlog
+
+
+class StandardError(io.StringIO):
+    """Whatever sys.stderr is at the moment of writing."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 RUNTIME_LEVEL = "RuntimeLogLevel"  # The variable by which the IoT Edge agent tells modules its own level.
@@ -26,10 +38,10 @@ def configure_logs(*, json: bool | None = None, level: str | None = None) -> Non
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, _renderer(as_json)],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(StandardError()),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(StandardError())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

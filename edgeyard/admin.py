@@ -22,8 +22,8 @@ EVENT_LINE_LIMIT_BYTES = 1024 * 1024
 class AdminDoor:
     """The admin door of the hub that runs in a home folder; an async context manager."""
 
-    def __init__(self, port: int, token: str) -> None:
-        self._url = f"http://127.0.0.1:{port}"
+    def __init__(self, host: str, port: int, token: str) -> None:
+        self._url = f"http://{host}:{port}"
         self._headers = {"Authorization": f"Bearer {token}"}
         self._session: aiohttp.ClientSession | None = None
 
@@ -33,7 +33,7 @@ class AdminDoor:
         files = HubHome(home)
         try:
             running = json.loads(files.running.read_text())
-            return cls(int(running["admin_port"]), files.admin_token.read_text().strip())
+            return cls(running["admin_host"], int(running["admin_port"]), files.admin_token.read_text().strip())
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"no hub runs in {home}: start one with `edgeyard hub run --home {home}`") from error
 

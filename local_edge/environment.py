@@ -6,8 +6,8 @@ Names: IoT Edge runtime, "EdgeAgent and EdgeHub environment" (the IOTEDGE_* fami
 
 from __future__ import annotations
 
+from iot_core.manifest.model import ModuleSpec
 from local_edge.agent import create_options
-from local_edge.agent.deployment import DesiredModule
 
 __all__ = ["WORKLOAD_API_VERSION", "module_environment"]
 
@@ -15,7 +15,7 @@ WORKLOAD_API_VERSION = "2022-08-03"
 
 
 def module_environment(
-    module: DesiredModule, *, hub: str, device: str, gateway: str, generation: str, workload_uri: str
+    module: ModuleSpec, *, hub: str, device: str, gateway: str, generation: str, workload_uri: str
 ) -> dict[str, str]:
     """All variables of one module, manifest and createOptions included."""
     injected = {

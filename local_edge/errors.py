@@ -12,6 +12,7 @@ EdgeyardError
     ├── NotRunningError            no edge answers for this home
     ├── EngineError                a module cannot be started or stopped
     ├── RegistryRefusedError       the hub refused an identity call for good
+    ├── TwinRefusedError           the hub refused a reported patch for good
     └── UpstreamError              the hub cannot be reached now; try again later
 """
 
@@ -28,6 +29,7 @@ __all__ = [
     "EngineError",
     "NotRunningError",
     "RegistryRefusedError",
+    "TwinRefusedError",
     "UpstreamError",
 ]
 
@@ -66,6 +68,10 @@ class EngineError(EdgeError):
 
 class RegistryRefusedError(EdgeError):
     """The hub's registry answered with a refusal that trying again does not cure."""
+
+
+class TwinRefusedError(EdgeError):
+    """The hub says that a reported patch breaks its rules."""
 
 
 class UpstreamError(EdgeError):

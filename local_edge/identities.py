@@ -1,7 +1,7 @@
 """Module identities in the hub's registry, kept with the edge device's own credential as the IoT Edge daemon does.
 
 REST: IoT Hub, "Modules - Create Or Update Identity" and its siblings under /devices/{device}/modules. The key of every
-module is made here and set by PUT; an identity is removed when the deployment no longer names it and IoT Edge manages it.
+module is made here and set by PUT; an identity that IoT Edge manages is removed when the deployment no longer names it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The module keys that the edge made itself, with what the registry said about each identity.
 
-File `identities.json`, mode 0600: {"version": 1, "master": b64, "modules": {name: {"key": b64, "generation_id": text}}}.
+File `identities.json`, mode 0600:
+{"version": 1, "master": base64, "modules": {name: {"key": base64, "generation_id": text}}}.
 """
 
 from __future__ import annotations

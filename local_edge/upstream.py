@@ -4,8 +4,8 @@
                        |                      |
                        +--refused--> DOWN     +--token nearly old--> CONNECTING (nothing in flight is lost)
 
-Pauses double from FIRST_PAUSE_S to LAST_PAUSE_S with jitter. Delivery is at least once: `publish` returns after the hub's
-PUBACK; when it raises, the message may have arrived all the same.
+Pauses double from FIRST_PAUSE_S to LAST_PAUSE_S with jitter. Delivery is at least once: `publish` returns after the
+hub's PUBACK; when it raises, the message may have arrived all the same.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import json
 import logging
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any, Protocol
 
@@ -25,8 +25,9 @@ from iot_core import sas, topics
 from iot_core.clock import Clock
 from iot_core.errors import EdgeyardError, MessageError
 from iot_core.identity import Identity
+from iot_core.mqtt import Publish
 from local_edge.config import EdgeConfig
-from local_edge.errors import UpstreamError
+from local_edge.errors import TwinRefusedError, UpstreamError
 from transport.mqtt_client import MqttClient
 
 __all__ = ["LinkListener", "LinkState", "UpstreamLink"]
@@ -38,6 +39,7 @@ FIRST_PAUSE_S, LAST_PAUSE_S = 0.25, 60.0
 CALL_TIMEOUT_S = 20.0
 """Twin calls, as the edge hub's CloudOperationTimeoutSecs."""
 SEND_TIMEOUT_S = 30.0
+TOO_MANY_REQUESTS = 429
 KEEP_ALIVE_S = 60
 
 _log = logging.getLogger(__name__)
@@ -89,6 +91,8 @@ class UpstreamLink:
         self._lost = asyncio.Event()
         self._methods = False
         self._in_flight = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
         self._requests: dict[str, asyncio.Future[tuple[int, bytes]]] = {}
         self._numbers = itertools.count(1)
         self._task: asyncio.Task[None] | None = None
@@ -128,13 +132,11 @@ class UpstreamLink:
         client = self._client
         if client is None or not self.is_up:
             raise UpstreamError(f"{self._identity}: no connection to {self._config.hub_host}")
-        self._in_flight += 1
         try:
-            await asyncio.wait_for(client.publish(topic, payload, qos=1), SEND_TIMEOUT_S)
+            with self._flying():
+                await asyncio.wait_for(client.publish(topic, payload, qos=1), SEND_TIMEOUT_S)
         except (EdgeyardError, OSError, TimeoutError) as error:
             raise UpstreamError(f"{self._identity}: not acknowledged by the hub: {error}") from None
-        finally:
-            self._in_flight -= 1
 
     async def get_twin(self) -> dict[str, Any]:
         """{"desired": {…, "$version"}, "reported": {…, "$version"}}; UpstreamError when the hub cannot be asked."""
@@ -152,8 +154,10 @@ class UpstreamLink:
         status, body = await self._request(topics.twin_patch_reported, json.dumps(patch).encode())
         if status == 204:
             return int(body or b"0")
-        text = body.decode("utf-8", "replace")[:300]
-        raise UpstreamError(f"{self._identity}: the reported patch was answered with status {status} {text}")
+        text = f"{self._identity}: the reported patch was answered {status} {body.decode('utf-8', 'replace')[:300]}"
+        if 400 <= status < 500 and status != TOO_MANY_REQUESTS:
+            raise TwinRefusedError(text)
+        raise UpstreamError(text)
 
     async def accept_methods(self, wanted: bool) -> None:
         """Let the hub call methods, or not; remembered over reconnects."""
@@ -187,8 +191,8 @@ class UpstreamLink:
         if key is None:
             raise UpstreamError("it has no key yet")
         expiry = int(self._clock.now()) + TOKEN_LIFETIME_S
-        self._lost.clear()
-        client = MqttClient(on_message=self._received, on_disconnect=self._disconnected)
+        self._lost = lost = asyncio.Event()
+        client = MqttClient(on_message=self._received, on_disconnect=lambda _: lost.set())
         await client.connect(
             self._config.hub_host,
             self._config.upstream_mqtt_port,
@@ -219,9 +223,22 @@ class UpstreamLink:
 
     async def _drain(self) -> None:
         """Give what is in flight the time to be answered before a planned reconnect."""
-        deadline = self._clock.monotonic() + SEND_TIMEOUT_S
-        while (self._in_flight or self._requests) and not self._lost.is_set() and self._clock.monotonic() < deadline:
-            await asyncio.sleep(0.01)
+        waiting = {asyncio.ensure_future(self._quiet.wait()), asyncio.ensure_future(self._lost.wait())}
+        _, late = await asyncio.wait(waiting, timeout=SEND_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        for task in late:
+            task.cancel()
+
+    @contextlib.contextmanager
+    def _flying(self) -> Iterator[None]:
+        """Counts what still waits for the hub."""
+        self._in_flight += 1
+        self._quiet.clear()
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._quiet.set()
 
     async def _enter(self, state: LinkState) -> None:
         async with self._changed:
@@ -238,24 +255,23 @@ class UpstreamLink:
             with contextlib.suppress(EdgeyardError, OSError):
                 await client.close()
 
-    def _disconnected(self, *_: object) -> None:
-        self._lost.set()
-
     async def _request(self, topic_of: Callable[[str], str], payload: bytes) -> tuple[int, bytes]:
         request_id = str(next(self._numbers))
         future: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
         self._requests[request_id] = future
         try:
-            await self.publish(topic_of(request_id), payload)
-            return await asyncio.wait_for(future, CALL_TIMEOUT_S)
+            with self._flying():
+                await self.publish(topic_of(request_id), payload)
+                return await asyncio.wait_for(future, CALL_TIMEOUT_S)
         except TimeoutError:
             raise UpstreamError(f"{self._identity}: no answer from the hub in {CALL_TIMEOUT_S:.0f} s") from None
         finally:
             del self._requests[request_id]
 
-    def _received(self, topic: str, payload: bytes) -> None:
+    def _received(self, message: Publish) -> None:
+        payload = message.payload
         try:
-            parsed = topics.parse_hub_topic(topic)
+            parsed = topics.parse_hub_topic(message.topic)
         except MessageError as error:
             _log.warning("%s: %s", self._identity, error)
             return

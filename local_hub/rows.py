@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from iot_core.json_types import JsonObject
 from iot_core.twin import Section
 from local_hub.json_text import dump, load
 
-__all__ = ["COLUMNS", "Record", "delete", "from_row", "insert", "load_record", "scan", "update"]
+__all__ = ["COLUMNS", "Record", "delete", "from_row", "insert", "load_record", "scan", "update", "update_twins"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +80,26 @@ def update(connection: sqlite3.Connection, record: Record) -> None:
     """Write all of an existing row."""
     values = _values(record)
     connection.execute(_UPDATE, (*values[2:], *values[:2]))
+
+
+def update_twins(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
+    """Write the tags and desired properties of many rows."""
+    connection.executemany(
+        "UPDATE identities SET twin_etag = ?, version = ?, tags = ?, desired = ?, desired_metadata = ?, "
+        "desired_version = ? WHERE device_id = ? AND module_id = ?",
+        [
+            (
+                record.twin_etag,
+                record.version,
+                dump(record.tags),
+                dump(record.desired.values),
+                dump(record.desired.metadata),
+                record.desired.version,
+                *key(record.identity),
+            )
+            for record in records
+        ],
+    )
 
 
 def delete(connection: sqlite3.Connection, identity: Identity) -> None:

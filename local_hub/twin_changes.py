@@ -25,13 +25,18 @@ __all__ = ["TwinChange", "difference", "patched", "replaced", "reported_patched"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TwinChange:
-    """A twin after a write; ``push`` and the event's parts are None when that section was not touched."""
+    """A twin after a write.
+
+    ``push`` is what the device must hear of; the other parts are what a change event carries, each None when its section
+    was not touched; ``touched`` is False when the body had nothing to write.
+    """
 
     record: Record
     push: JsonObject | None = None
     tags: JsonObject | None = None
     desired: JsonObject | None = None
     reported: JsonObject | None = None
+    touched: bool = True
 
 
 def patched(record: Record, body: JsonObject, if_match: str | None, now: float) -> TwinChange:
@@ -80,7 +85,7 @@ def difference(old: JsonObject, new: JsonObject) -> JsonObject:
 def _patched(record: Record, body: JsonObject, now: float) -> TwinChange:
     desired_patch = _desired_of(body)
     if "tags" not in body and desired_patch is None:
-        return TwinChange(record=record)
+        return TwinChange(record=record, touched=False)
     tags = patch_tags(record.tags, _object_or_none(body["tags"], "tags")) if "tags" in body else record.tags
     desired = record.desired if desired_patch is None else record.desired.patched(desired_patch, iso(now))
     return TwinChange(

@@ -12,6 +12,7 @@ from iot_core.json_types import JsonObject
 from local_hub import twin_changes
 from local_hub.changes import Change, Core, Push
 from local_hub.documents import Documents
+from local_hub.events import Event
 from local_hub.event_shapes import EventShapes
 from local_hub.queries import Page, Queries
 from local_hub.rows import Record, load_record, update
@@ -83,9 +84,11 @@ class Twins:
         """What follows from a changed twin: a push to its device, and an event when anybody listens."""
         identity = change.record.identity
         push = (Push(identity=identity, patch=change.push),) if change.push is not None else ()
-        wanted = self._core.events.wanted
-        event = (self._shapes.twin_changed(change, operation, self._core.clock.now()),) if wanted else ()
-        return Change(result=change.record, pushes=push, events=event)
+        if change.touched and self._core.events.wanted:
+            events: tuple[Event, ...] = (self._shapes.twin_changed(change, operation, self._core.clock.now()),)
+        else:
+            events = ()
+        return Change(result=change.record, pushes=push, events=events)
 
     async def _write(self, identity: Identity, operation: str, change_of: Callable[[Record], TwinChange]) -> JsonObject:
         def work(connection: sqlite3.Connection) -> Change[Record]:

@@ -1,7 +1,7 @@
 """An asyncio MQTT 3.1.1 client, small enough for thousands in one process: no threads, no queue, no reconnecting.
 
-QoS 0 and 1. What one turn of the event loop publishes leaves in one write. When to connect again, and what to send again
-then, is the caller's policy.
+QoS 0 and 1. What one turn of the event loop publishes leaves in one write. When to connect again, and what to send
+again then, is the caller's policy.
 """
 
 from __future__ import annotations
@@ -9,68 +9,16 @@ from __future__ import annotations
 import asyncio
 import ssl as library_ssl
 from collections.abc import Callable
-from typing import cast
 
-from iot_core.errors import EdgeyardError, LocalProtocolError, RemoteProtocolError
-from iot_core.mqtt import (
-    BAD_CREDENTIALS,
-    IDENTIFIER_REJECTED,
-    NOT_AUTHORIZED,
-    SERVER_UNAVAILABLE,
-    UNACCEPTABLE_VERSION,
-    ConnAck,
-    Connect,
-    Decoder,
-    Disconnect,
-    MalformedPacket,
-    Packet,
-    PingReq,
-    PingResp,
-    PubAck,
-    Publish,
-    SubAck,
-    Subscribe,
-    UnsubAck,
-    Unsubscribe,
-    Will,
-    encode,
-    encode_puback,
-    encode_publish,
-)
+from iot_core.errors import LocalProtocolError
+from iot_core.mqtt import Connect, Publish, Subscribe, Unsubscribe, Will
+from transport.mqtt_session import ConnectFailed, ConnectionLost, ConnectRefused, Session
 from transport.tls import open_tls_connection
 
 __all__ = ["ConnectFailed", "ConnectRefused", "ConnectionLost", "MqttClient"]
 
 CONNECT_SECONDS = 30.0
 """For TCP, TLS and CONNACK together."""
-MAX_PACKET_SIZE = 1024 * 1024
-"""Bytes. Four times IoT Hub's largest message."""
-MAX_PACKET_ID = 65535
-SILENCE_FACTOR = 1.5
-"""A server that has sent nothing for so many keep-alives, pings answered included, is dead."""
-_REFUSALS = {
-    UNACCEPTABLE_VERSION: "it does not speak MQTT 3.1.1",
-    IDENTIFIER_REJECTED: "it rejects the client id",
-    SERVER_UNAVAILABLE: "it is unavailable",
-    BAD_CREDENTIALS: "bad user name or password",
-    NOT_AUTHORIZED: "not authorized",
-}
-
-
-class ConnectFailed(EdgeyardError):
-    """The server could not be reached, or did not answer in time."""
-
-
-class ConnectRefused(RemoteProtocolError):
-    """The server answered CONNECT with a refusal; `code` is the CONNACK return code."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(f"the MQTT server refused the connection: {_REFUSALS.get(code, 'unknown reason')} ({code})")
-        self.code = code
-
-
-class ConnectionLost(EdgeyardError):
-    """The connection ended before an answer came."""
 
 
 class MqttClient:
@@ -90,7 +38,7 @@ class MqttClient:
     ) -> None:
         self._on_message = on_message
         self._on_disconnect = on_disconnect
-        self._session: _Session | None = None
+        self._session: Session | None = None
 
     @property
     def is_connected(self) -> bool:
@@ -110,7 +58,7 @@ class MqttClient:
         clean_session: bool = False,
         keep_alive: int = 60,
         will: Will | None = None,
-        timeout: float = CONNECT_SECONDS,
+        time_limit: float = CONNECT_SECONDS,
     ) -> bool:
         """Connect and log in; returns whether the server kept a session. `keep_alive` in seconds, 0 for none.
 
@@ -126,13 +74,13 @@ class MqttClient:
             password=password.encode() if isinstance(password, str) else password,
             will=will,
         )
-        session = _Session(self._on_message, self._on_disconnect)
+        session = Session(self._on_message, self._on_disconnect)
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(time_limit):
                 await _open(session, host, port, ssl, server_hostname)
                 present = await session.log_in(packet)
         except TimeoutError:
-            raise ConnectFailed(f"no answer from {host}:{port} within {timeout:g} s") from None
+            raise ConnectFailed(f"no answer from {host}:{port} within {time_limit:g} s") from None
         except OSError as error:
             raise ConnectFailed(f"cannot reach {host}:{port}: {error.strerror or error}") from error
         finally:
@@ -178,69 +126,17 @@ class MqttClient:
         if self._session is not None:
             self._session.abort()
 
-    def _require_session(self) -> _Session:
+    def _require_session(self) -> Session:
         if self._session is None or not self._session.is_open:
             raise ConnectionLost("the MQTT client is not connected")
         return self._session
 
 
 async def _open(
-    session: _Session, host: str, port: int, ssl: library_ssl.SSLContext | None, server_hostname: str | None
+    session: Session, host: str, port: int, ssl: library_ssl.SSLContext | None, server_hostname: str | None
 ) -> None:
     if ssl is None:
         await asyncio.get_running_loop().create_connection(lambda: session, host, port)
     else:
         # Not asyncio's own TLS: that keeps a read buffer of 256 KiB for each connection.
         await open_tls_connection(lambda: session, host, port, ssl, server_hostname=server_hostname)
-
-
-class _Session(asyncio.Protocol):
-    """One connection of a client, from the socket to its end."""
-
-    __slots__ = (
-        "_acks",
-        "_closing",
-        "_decoder",
-        "_drained",
-        "_flushing",
-        "_heard",
-        "_keep_alive",
-        "_last_id",
-        "_loop",
-        "_lost",
-        "_on_disconnect",
-        "_on_message",
-        "_opened",
-        "_out",
-        "_replies",
-        "_sent",
-        "_timer",
-        "_transport",
-        "_welcome",
-        "is_open",
-    )
-
-    def __init__(
-        self,
-        on_message: Callable[[Publish], None] | None,
-        on_disconnect: Callable[[Exception | None], None] | None,
-    ) -> None:
-        self._on_message = on_message
-        self._on_disconnect = on_disconnect
-        self._loop = asyncio.get_running_loop()
-        self._decoder = Decoder(MAX_PACKET_SIZE)
-        self._transport: asyncio.Transport | None = None
-        self._lost: asyncio.Future[None] = self._loop.create_future()
-        self._welcome: asyncio.Future[bool] | None = None
-        self._drained: asyncio.Future[None] | None = None
-        self._acks: dict[int, asyncio.Future[None]] = {}
-        self._replies: dict[int, asyncio.Future[tuple[int, ...]]] = {}
-        self._out: list[bytes] = []
-        self._flushing = False
-        self._closing = False
-        self._opened = False
-        self._last_id = 0
-        self._keep_alive = 0
-        self._heard = self._sent = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        self.is_open = False

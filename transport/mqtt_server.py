@@ -189,7 +189,7 @@ class MqttServerProtocol(asyncio.Protocol):
             self._send(encode(packet))
 
     def ack(self, packet_id: int) -> None:
-        """A QoS 1 message is taken over. PUBACKs leave in the order of the messages, whatever the order of the calls."""
+        """A QoS 1 message is taken over. PUBACKs leave in the order of the messages, not of these calls."""
         waiting = self._unacknowledged
         if packet_id not in waiting:
             return
@@ -345,7 +345,7 @@ class MqttServerProtocol(asyncio.Protocol):
             self._timer = self._loop.call_later(self._silence, self._check_silence)
 
     def _check_silence(self) -> None:
-        """One timer for each connection: it looks when the client was last heard, instead of being set anew each time."""
+        """The one timer of a connection: it looks when the client was last heard, instead of being set anew."""
         now = self._loop.time()
         if self._pauses & _UNACKNOWLEDGED:
             # Not reading is our own doing then.

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgeyard.cli.devices import device_connection_string
-from edgeyard.cli.hubs import HomeOption, HubOption, TargetHub, YesOption, confirm_change, find_hub, home_folder, run_async
-from edgeyard.cli.project import project_folder
-from edgeyard.cli.render import Output, print_json, print_table, stdout
+from edgeyard.cli.hubs import (
+    HomeOption,
+    HubOption,
+    TargetHub,
+    YesOption,
+    confirm_change,
+    find_hub,
+    home_folder,
+    run_async,
+)
+from edgeyard.cli.render import stdout
 from hub_tools.deployments import expand_template
 from hub_tools.rest import RestHubService
 from iot_core.connection_string import ConnectionString
@@ -41,7 +50,7 @@ def run(
 
     target = find_hub(hub, home=home)
     config = EdgeConfig(
-        connection_string=run_async(_connection_string(target, device_id)),
+        connection_string=str(run_async(_connection_string(target, device_id))),
         host=host,
         home=home_folder(home) / "edge" / device_id,
         ca_file=target.ca_file,
@@ -51,7 +60,9 @@ def run(
 
 async def _connection_string(target: TargetHub, device_id: str) -> ConnectionString:
     async with RestHubService(target.connection_string, ca_file=target.ca_file) as service:
-        return device_connection_string(target, await service.get_device(device_id))
+        device = device_connection_string(target, await service.get_device(device_id))
+        # The edge makes module identities over HTTPS, so unlike a device SDK it needs the port.
+        return replace(device, host_name=target.connection_string.host_name)
 
 
 @app.command("set-modules")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edgeyard.cli.hubs import HomeOption, home_folder, run_async
-from edgeyard.cli.render import Output, print_json, print_table
+from edgeyard.cli.render import Output, print_json, print_note, print_table
 
 __all__ = ["app"]
 
@@ -49,7 +49,7 @@ def run(
     from local_hub.local_hub import serve
 
     config = HubConfig(home=home_folder(home), host=host, http_port=http_port, durability=durability.value)
-    run_async(serve(config, on_ready=lambda line: print(line, flush=True)))
+    serve(config, announce=lambda line: print(line, flush=True), warn=print_note)
 
 
 @app.command()
@@ -127,7 +127,8 @@ def conformance(
     """
     from local_hub.conformance import LEDGER
 
+    rows = [(entry.area, entry.operation, entry.state.value, entry.note) for entry in LEDGER]
     if output is Output.JSON:
-        print_json([entry._asdict() for entry in LEDGER])
-        return
-    print_table(("AREA", "OPERATION", "STATE", "NOTE"), LEDGER)
+        print_json([dict(zip(("area", "operation", "state", "note"), row, strict=True)) for row in rows])
+    else:
+        print_table(("AREA", "OPERATION", "STATE", "NOTE"), rows)

@@ -71,16 +71,14 @@ def find_hub(option: str | None, *, home: Path | None = None) -> TargetHub:
     text = option or os.environ.get("IOTHUB_CONNECTION_STRING")
     if text:
         named = ConnectionString.parse(text)
-        return TargetHub(connection_string=named, ca_file=_authority(folder) if is_loopback(named.host_name) else None)
+        return TargetHub(connection_string=named, ca_file=authority_for(named.host_name, folder))
     if not HubHome(folder).running.is_file():
         raise InputError(
             f"no hub is named and none runs in {folder}: start one with `edgeyard hub run`, "
             "or give --hub CONNECTION_STRING, or set IOTHUB_CONNECTION_STRING"
         )
-    variables = hub_environment(folder)
-    return TargetHub(
-        connection_string=ConnectionString.parse(variables["IOTHUB_CONNECTION_STRING"]), ca_file=_authority(folder)
-    )
+    owner = ConnectionString.parse(hub_environment(folder)["IOTHUB_CONNECTION_STRING"])
+    return TargetHub(connection_string=owner, ca_file=authority_for(owner.host_name, folder))
 
 
 def is_loopback(host_name: str) -> bool:
@@ -92,9 +90,10 @@ def is_loopback(host_name: str) -> bool:
         return host == "localhost"
 
 
-def _authority(home: Path) -> Path | None:
+def authority_for(host_name: str, home: Path) -> Path | None:
+    """The certificate of the local hub's own authority, where `host_name` can be a local hub's and the file is there."""
     file = HubHome(home).authority
-    return file if file.is_file() else None
+    return file if is_loopback(host_name) and file.is_file() else None
 
 
 def confirm_change(target: TargetHub, what: str, *, yes: bool) -> None:

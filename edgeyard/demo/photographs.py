@@ -1,3 +1,3 @@
-"""Photographs sent to the scorer as Azure ML clients send them: `{"data": [[[[…]]]]}`, normalised as ResNet50v2 wants."""
+"""Photographs sent to the scorer as Azure ML clients send them: `{"data": [[[[…]]]]}`, normalised for ResNet50v2."""
 
 from __future__ import annotations

@@ -73,6 +73,10 @@ class Child:
                 return
         raise DemoError(f"the {self.name} was not ready after {within_s:.0f} s: {self.last_words()}")
 
+    async def ended(self) -> int:
+        """Waits for its end; the exit code."""
+        return await self._process.wait()
+
     def last_words(self) -> str:
         """The last lines of its output, for a message."""
         return " | ".join(self._lines()[-LOG_TAIL_LINES:]) or f"it printed nothing ({self.log})"

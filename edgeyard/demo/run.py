@@ -11,16 +11,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from rich.console import Console
+
 from edgeyard.demo.findings import Finding
 from edgeyard.demo.processes import DemoError
 from edgeyard.demo.report import format_findings, format_look_around
 from edgeyard.demo.scenario import play
 from edgeyard.demo.yard import Yard, raise_yard
-from rich.console import Console
 
 __all__ = ["run_demo"]
 
-WATCH_S = 0.5
 ONCE_LIMIT_S = 60.0
 """`--once` ends by itself within this time, one way or the other."""
 
@@ -75,8 +75,7 @@ def _print_failures(findings: list[Finding], console: Console) -> None:
 
 
 async def _stay_up(yard: Yard) -> None:
-    while (ended := yard.ended()) is None:
-        await asyncio.sleep(WATCH_S)
+    ended = await yard.first_to_end()
     raise DemoError(f"the {ended.name} ended by itself: {ended.last_words()}")
 
 

@@ -81,7 +81,9 @@ async def _sentiments(observer: Observer, say: Say) -> list[Finding]:
     ok = await observer.until(complete, within_s=TEXTS_WITHIN_S)
     ordered = sorted(observer.sentiments, key=lambda scored: float(scored["sentimentScore"]))
     if not ok:
-        return [Finding(what="texts scored", seen=f"{len(ordered)} of {MIN_TEXTS}, or not the one that despises", ok=False)]
+        return [
+            Finding(what="texts scored", seen=f"{len(ordered)} of {MIN_TEXTS}, or not the one that despises", ok=False)
+        ]
     say(f"texts: {len(ordered)} scored by the sentiment module")
     despising = next(scored for scored in ordered if scored["text"] == DESPISING)
     return [
@@ -98,7 +100,7 @@ async def _job(yard: Yard, before: tuple[float, float], say: Say) -> list[Findin
     """Sets the reporting interval of one building by a job of the hub, and measures both buildings again."""
     changed, other = BUILDINGS
     update = TwinUpdate(where=f"tags.building = '{changed}'", desired={"reportingInterval": JOB_INTERVAL_S})
-    say(f'job: where {update.where}, reportingInterval {REPORTING_INTERVAL_S} → {JOB_INTERVAL_S}')
+    say(f"job: where {update.where}, reportingInterval {REPORTING_INTERVAL_S} → {JOB_INTERVAL_S}")
     report = await run_twin_job(yard.service, update, acknowledgement_timeout_s=15.0)
     say(f"job: {report.acknowledged} of {report.matched} devices acknowledged")
     await asyncio.sleep(SETTLE_S)

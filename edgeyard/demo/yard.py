@@ -13,7 +13,7 @@ from typing import Any
 from edgeyard.admin import AdminDoor
 from edgeyard.demo.observer import Observer
 from edgeyard.demo.processes import Child, DemoError
-from hub_tools.deployments import expand_template
+from hub_tools.deployments import expand_template, read_env_file
 from hub_tools.rest import RestHubService
 from iot_core.connection_string import ConnectionString
 from iot_core.identity import Identity
@@ -28,17 +28,10 @@ Json = dict[str, Any]
 EDGE_DEVICE = "edge-1"
 BUILDINGS = ("B1", "B2")
 DEVICES_PER_BUILDING = 26
-CITIES = {"B1": "seattle", "B2": "san-francisco"}
 REPORTING_INTERVAL_S = 5
 """Of every device before the job; short enough that a rate can be measured within the demo's minute."""
 HUB_START_S, EDGE_START_S, FLEET_START_S, MODULES_START_S = 20.0, 20.0, 30.0, 30.0
 HUB_PORTS, EDGE_PORTS = (8883, 8443, 443), (8883, 8443, 443, 5000, 5001)
-STAND_IN_SETTINGS = {
-    "TEXT_ANALYTICS_BILLING": "https://stand-in.invalid/text/analytics/v2.0",
-    "TEXT_ANALYTICS_KEY": "the-stand-in-takes-any-key",
-}
-"""What Azure's sentiment container would be given; the local stand-in only checks that something is there."""
-
 Say = Callable[[str], None]
 
 
@@ -55,9 +48,15 @@ class Yard:
     modules: frozenset[str]
     children: tuple[Child, ...]
 
-    def ended(self) -> Child | None:
-        """A process that should run and does not, if any."""
-        return next((child for child in self.children if not child.running), None)
+    async def first_to_end(self) -> Child:
+        """Waits until one of the processes ends that should run on, and says which."""
+        waiting = {asyncio.create_task(child.ended()): child for child in self.children}
+        try:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            return waiting[done.pop()]
+        finally:
+            for task in waiting:
+                task.cancel()
 
 
 @asynccontextmanager
@@ -72,7 +71,7 @@ async def raise_yard(home: Path, project: Path, say: Say) -> AsyncIterator[Yard]
 
         hub_host = free_loopback_address(HUB_PORTS)
         hub = await start("hub", "edgeyard", "hub", "run", "--host", hub_host)
-        await hub.ready("ready", within_s=HUB_START_S)
+        await hub.ready("hub ready", within_s=HUB_START_S)
         variables = hub_environment(home)
         owner = ConnectionString.parse(variables["IOTHUB_CONNECTION_STRING"])
         service = await stack.enter_async_context(RestHubService(owner, ca_file=HubHome(home).authority))
@@ -90,7 +89,9 @@ async def raise_yard(home: Path, project: Path, say: Say) -> AsyncIterator[Yard]
         observer = Observer(buildings=buildings)
         await _follow(stack, observer, door)
 
-        deployment = expand_template(project / "deployment.template.json", variables=STAND_IN_SETTINGS)
+        deployment = expand_template(
+            project / "deployment.template.json", variables=read_env_file(project / ".env.example")
+        )
         await service.apply_configuration_content(EDGE_DEVICE, deployment)
         modules = frozenset(deployment["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"])
         say(f"deployment.template.json applied to {EDGE_DEVICE}: {', '.join(sorted(modules))}")
@@ -98,7 +99,7 @@ async def raise_yard(home: Path, project: Path, say: Say) -> AsyncIterator[Yard]
         edge_host = free_loopback_address(EDGE_PORTS, taken={hub_host})
         edge = await start("edge", "edgeyard", "edge", "run", EDGE_DEVICE, "--host", edge_host)
         fleet = await start("fleet", "device.fleet", "--file", str(fleet_file), "--ca", variables["SSL_CERT_FILE"])
-        await edge.ready("ready", within_s=EDGE_START_S)
+        await edge.ready("edge ready", within_s=EDGE_START_S)
         await _modules_running(home, edge, modules)
         say(f"edge: {len(modules)} modules run on {edge_host}")
         await fleet.ready("ready", within_s=FLEET_START_S)
@@ -129,7 +130,7 @@ async def _register(service: RestHubService, home: Path, buildings: Mapping[str,
 async def _register_device(service: RestHubService, device_id: str, building: str) -> str:
     device = await service.create_device(device_id)
     patch: Json = {
-        "tags": {"building": building, "city": CITIES[building]},
+        "tags": {"building": building},
         "properties": {"desired": {"reportingInterval": REPORTING_INTERVAL_S}},
     }
     await service.patch_twin(Identity(device_id), patch)

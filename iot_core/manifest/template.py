@@ -53,7 +53,7 @@ def expand_template(
 
     `images` maps a whole placeholder, "${MODULES.filter}" or "${MODULEDIR<../filter>.amd64}", to an image with its tag
     (see `module_images`). Raises ManifestError for text that is not JSON once expanded, for createOptions that are too
-    long, and for every ${…} or $NAME that neither mapping holds. Routes may name $upstream, $body and system properties.
+    long, and for every ${…} or $NAME that neither mapping holds. Routes may name $upstream, $body and the like.
     """
     if len(text) > MAX_TEMPLATE_CHARACTERS:
         raise ManifestError(f"the template is longer than {MAX_TEMPLATE_CHARACTERS} characters")

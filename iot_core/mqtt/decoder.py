@@ -76,7 +76,7 @@ class Decoder:
         self._rest = bytearray()
         self._needed = 0
         # Devices publish to one topic over and over: the last one is known to be valid.
-        self._topic_bytes = b""
+        self._topic_bytes: bytes | None = None
         self._topic = ""
 
     def feed(self, data: bytes) -> list[Packet]:

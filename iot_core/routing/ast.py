@@ -32,7 +32,7 @@ class Literal(Node):
     """A constant; a number that cannot be read has type UNDEFINED."""
 
     type: StaticType
-    value: str | float | bool | None | Undefined
+    value: str | float | bool | Undefined | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,7 +41,7 @@ def parse_body_path(path: str, position: int) -> tuple[str | int, ...]:
 
 def body_reader(path: tuple[str | int, ...]) -> Reader:
     """The closure that reads a path from the body of a message."""
-    steps = [(dict if isinstance(step, str) else list, step) for step in path]
+    steps: list[tuple[type[Any], Any]] = [(dict if isinstance(step, str) else list, step) for step in path]
 
     def read(message: RoutedMessage) -> Value:
         value: Any = message.document

@@ -174,18 +174,27 @@ def _mapped(convert: Callable[[str], str]) -> Callable[[Value], Value]:
     return apply
 
 
-def _substring(value: Value, start: Value, length: Value = None) -> Value:
-    if not (isinstance(value, str) and isinstance(start, float) and isinstance(length, float | None)):
+def _rest(value: Value, start: Value) -> Value:
+    """`substring` of two arguments; the start may be the very end."""
+    if not (isinstance(value, str) and isinstance(start, float)):
+        return UNDEFINED
+    units = utf16(value)
+    return _cut(units, int(start), len(units) // 2) if 0 <= start <= len(units) // 2 else UNDEFINED
+
+
+def _part(value: Value, start: Value, length: Value) -> Value:
+    """`substring` of three arguments; the start has to be before the end, the length within the rest."""
+    if not (isinstance(value, str) and isinstance(start, float) and isinstance(length, float)):
         return UNDEFINED
     units = utf16(value)
     size = len(units) // 2
-    if length is None:
-        if not 0 <= start <= size:
-            return UNDEFINED
-        length = size - start
-    elif not (0 <= start < size and 0 <= length <= size - start):
+    if not (0 <= start < size and 0 <= length <= size - start):
         return UNDEFINED
-    return units[2 * int(start) : 2 * (int(start) + int(length))].decode("utf-16-be", "surrogatepass")
+    return _cut(units, int(start), int(start) + int(length))
+
+
+def _cut(units: bytes, start: int, end: int) -> str:
+    return units[2 * start : 2 * end].decode("utf-16-be", "surrogatepass")
 
 
 def _index_of(value: Value, fragment: Value) -> Value:
@@ -247,7 +256,7 @@ FUNCTIONS: Final[dict[str, list[Signature]]] = {
     "length": _signatures(NUMBER, _length, (TEXT,)),
     "lower": _signatures(TEXT, _mapped(str.lower), (TEXT,)),
     "upper": _signatures(TEXT, _mapped(str.upper), (TEXT,)),
-    "substring": _signatures(TEXT, _substring, (TEXT, NUMBER), (TEXT, NUMBER, NUMBER)),
+    "substring": _signatures(TEXT, _rest, (TEXT, NUMBER)) + _signatures(TEXT, _part, (TEXT, NUMBER, NUMBER)),
     "index_of": _signatures(NUMBER, _index_of, (TEXT, TEXT)),
     "starts_with": _signatures(BOOL, _on_texts(str.startswith), (TEXT, TEXT)),
     "ends_with": _signatures(BOOL, _on_texts(str.endswith), (TEXT, TEXT)),

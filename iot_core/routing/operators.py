@@ -12,6 +12,7 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from iot_core.routing.message import RoutedMessage
 from iot_core.routing.values import (
     MISSING,
     UNDEFINED,
@@ -24,7 +25,6 @@ from iot_core.routing.values import (
     Value,
     utf16,
 )
-from iot_core.routing.message import RoutedMessage
 
 __all__ = ["arithmetic", "as_body", "coalesce", "compare", "divide", "logical", "negate", "negation", "truth"]
 
@@ -121,9 +121,16 @@ def _compare_body(test: Callable[[Any, Any], bool], left: Reader, right: Reader)
         a, b = left(message), right(message)
         if a is UNDEFINED or b is UNDEFINED:
             return UNDEFINED
+        if type(a) is type(b) and _is_plain(a):
+            return test(a, b)
         return test(_rank(a), _rank(b))
 
     return read
+
+
+def _is_plain(value: Value) -> bool:
+    """True when Python orders the value among others of its type as the edge hub does."""
+    return value.isascii() if isinstance(value, str) else isinstance(value, float | bool)
 
 
 def _rank(value: Value) -> tuple[int, Any]:

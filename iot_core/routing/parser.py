@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from iot_core.routing.ast import Binary, Call, Fault, Literal, Logical, Node, Property, SystemProperty, Unary
 from iot_core.routing.tokens import MAX_TEXT_LENGTH, Kind, Token, tokenize, unescape
@@ -43,8 +43,6 @@ _BINDING: Final = {"??": 2, "OR": 3, "AND": 4, "=": 5, "!=": 5, "<>": 5, "<": 6,
     "%": 8,
 }
 _LOGICAL: Final = (Kind.AND, Kind.OR)
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +164,7 @@ class _Parser:
         if self.token.kind is Kind.SYSTEM:
             self._take()
             return None
-        self._take_kind(Kind.NAME, "$upstream or BrokeredEndpoint(\"/modules/<module>/inputs/<input>\") after INTO")
+        self._take_kind(Kind.NAME, '$upstream or BrokeredEndpoint("/modules/<module>/inputs/<input>") after INTO')
         self._take_symbol("(", "the sink's name")
         address = self._take_kind(Kind.STRING, "the endpoint's address in quotes")
         self._take_symbol(")", "the endpoint's address")

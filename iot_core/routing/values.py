@@ -56,7 +56,7 @@ UNDEFINED: Final = Undefined.UNDEFINED
 MISSING: Final = Missing.MISSING
 
 Truth: TypeAlias = bool | Literal[Undefined.UNDEFINED]
-Value: TypeAlias = str | float | bool | None | Undefined | Missing
+Value: TypeAlias = str | float | bool | Undefined | Missing | None
 Reader: TypeAlias = Callable[[RoutedMessage], Value]
 
 

@@ -36,6 +36,10 @@ STOPPED_CODE = 406
 _log = logging.getLogger(__name__)
 
 
+SyncIdentities = Callable[[frozenset[str]], Awaitable[bool]]
+"""Make the registry hold these module identities; False when that has to wait but their keys are known already."""
+
+
 class AgentLink(Protocol):
     """The agent's connection to the hub; UpstreamError when the hub is away."""
 
@@ -53,7 +57,7 @@ class Agent:
         link: AgentLink,
         supervisor: Supervisor,
         engine: Engine,
-        sync_identities: Callable[[frozenset[str]], Awaitable[None]],
+        sync_identities: SyncIdentities,
         own_ports: dict[str, int],
         rules: RestartRules,
         clock: Clock,
@@ -128,7 +132,7 @@ class Agent:
             await self._report()
 
     async def restart(self, name: str) -> None:
-        """Restart one module by hand; EngineError for an unknown one."""
+        """Restart one module by hand; EngineError for an unknown one. The plan does not run meanwhile."""
         async with self._busy:
             await self._supervisor.restart(name)
         self.wake()
@@ -186,7 +190,11 @@ class Agent:
         return deployment
 
     async def _apply(self, deployment: Deployment) -> None:
-        await self._ensure_identities(deployment)
+        try:
+            await self._ensure_identities(deployment)
+        except EdgeError as error:
+            self._status = DesiredStatus(version=self._status.version, code=500, description=str(error))
+            return
         wanted, actual = deployment.modules, self._supervisor.actual
         await self._supervisor.run(plan(wanted, actual, now=self._clock.now(), rules=self._rules))
         if self._supervisor.errors and self._status.code == 200:
@@ -194,8 +202,7 @@ class Agent:
             self._status = DesiredStatus(version=self._status.version, code=500, description=text)
 
     async def _ensure_identities(self, deployment: Deployment) -> None:
-        if self._synced != deployment.identities:
-            await self._sync_identities(deployment.identities)
+        if self._synced != deployment.identities and await self._sync_identities(deployment.identities):
             self._synced = deployment.identities
 
     def _check_ports(self, deployment: Deployment) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from local_edge.agent.deployment import DesiredModule
+from iot_core.manifest.model import ModuleSpec
 from local_edge.errors import DeploymentError
 
 __all__ = ["arguments", "environment", "host_port", "port_clash", "port_key", "published_ports"]
 
 
-def environment(module: DesiredModule) -> dict[str, str]:
+def environment(module: ModuleSpec) -> dict[str, str]:
     """Env of the createOptions as a mapping; DeploymentError unless it is a list of NAME=value texts."""
     entries = module.create_options.get("Env") or []
     if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
@@ -22,7 +22,7 @@ def environment(module: DesiredModule) -> dict[str, str]:
     return dict(_pair(entry) for entry in entries)
 
 
-def arguments(module: DesiredModule) -> list[str]:
+def arguments(module: ModuleSpec) -> list[str]:
     """Cmd of the createOptions: a list of texts, or one text."""
     command = module.create_options.get("Cmd") or []
     if isinstance(command, str):
@@ -32,14 +32,14 @@ def arguments(module: DesiredModule) -> list[str]:
     return command
 
 
-def published_ports(module: DesiredModule) -> dict[str, int]:
+def published_ports(module: ModuleSpec) -> dict[str, int]:
     """{"5001/tcp": host port} of HostConfig.PortBindings; a binding without a host port counts as its own port."""
     host_config = _object(module.create_options.get("HostConfig") or {}, "HostConfig", module.name)
     bindings = _object(host_config.get("PortBindings") or {}, "HostConfig.PortBindings", module.name)
     return {port_key(key, module.name): _bound_port(key, value, module.name) for key, value in bindings.items()}
 
 
-def host_port(module: DesiredModule, container_port: str) -> int:
+def host_port(module: ModuleSpec, container_port: str) -> int:
     """The host port of `container_port` ("5001/tcp"): the bound one, or the container port itself when unbound."""
     key = port_key(container_port, module.name)
     return published_ports(module).get(key, int(key.partition("/")[0]))

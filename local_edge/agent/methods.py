@@ -1,6 +1,6 @@
 """Direct methods of `$edgeAgent`.
 
-Names, payloads and answers: IoT Edge documentation, "Communicate with the IoT Edge agent using built-in direct methods" and
+Names, payloads and answers: IoT Edge documentation, "Communicate with edgeAgent using built-in direct methods" and
 "Retrieve logs from IoT Edge deployments". Methods that upload to a storage account are refused by name.
 """
 
@@ -10,11 +10,10 @@ import base64
 import gzip
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
 
 from iot_core.errors import EdgeyardError, InputError
-from local_edge.agent.supervisor import Supervisor
 from local_edge.engines.base import Engine
 
 __all__ = ["AgentMethods", "MethodAnswer"]
@@ -32,8 +31,11 @@ _LATER_FILTERS = ("since", "until", "loglevel")
 class AgentMethods:
     """Answers the direct methods; names are compared without regard to case."""
 
-    def __init__(self, supervisor: Supervisor, engine: Engine) -> None:
-        self._supervisor = supervisor
+    def __init__(
+        self, *, restart: Callable[[str], Awaitable[None]], names: Callable[[], Collection[str]], engine: Engine
+    ) -> None:
+        self._restart = restart
+        self._names = names
         self._engine = engine
         self._handlers: dict[str, Callable[[Any], Awaitable[MethodAnswer]]] = {
             "ping": self._ping,
@@ -60,7 +62,7 @@ class AgentMethods:
         name = _checked(payload).get("id")
         if not isinstance(name, str):
             raise InputError("RestartModule needs the module's name as id")
-        await self._supervisor.restart(name)
+        await self._restart(name)
         return 200, None
 
     async def _get_module_logs(self, payload: Any) -> MethodAnswer:
@@ -79,7 +81,7 @@ class AgentMethods:
     def _matches(self, items: Iterable[dict[str, Any]]) -> Iterable[tuple[str, dict[str, Any]]]:
         for item in items:
             pattern = _pattern(item.get("id"))
-            yield from ((name, item) for name in sorted(self._supervisor.actual) if pattern.search(name))
+            yield from ((name, item) for name in sorted(self._names()) if pattern.search(name))
 
 
 def _unknown(name: str) -> str:

@@ -1,15 +1,15 @@
-"""Desired modules × actual modules → actions, without any I/O.
+"""Desired modules and actual modules in, actions out; without any I/O.
 
 1. Modules that are no longer wanted are removed first, by name.
 2. Then the groups of startupOrder, lowest first; within a group by name:
 
 | actual \\ desired     | running               | stopped       | changed                 |
 |----------------------|-----------------------|---------------|-------------------------|
-| absent               | create, start         | create        | –                       |
-| running              | – (forgive if well)   | stop          | recreate                |
-| stopped by the agent | start                 | –             | recreate                |
-| exited by itself     | restart policy        | –             | recreate                |
-| never came up        | restart policy        | –             | recreate                |
+| absent               | create, start         | create        | -                       |
+| running              | - (forgive if well)   | stop          | recreate                |
+| stopped by the agent | start                 | -             | recreate                |
+| exited by itself     | restart policy        | -             | recreate                |
+| never came up        | restart policy        | -             | recreate                |
 """
 
 from __future__ import annotations
@@ -18,10 +18,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from local_edge.agent.deployment import DesiredModule
+from iot_core.manifest.model import ModuleSpec
+from local_edge.agent.deployment import same_container
 from local_edge.agent.restart import RestartRules, Verdict, backoff_s, judge
 
-__all__ = ["Action", "ActualModule", "Create", "Forgive", "Phase", "Remove", "Restart", "Start", "Stop", "next_due", "plan", "verdict"]
+__all__ = [
+    "Action",
+    "ActualModule",
+    "Create",
+    "Forgive",
+    "Phase",
+    "Remove",
+    "Restart",
+    "Start",
+    "Stop",
+    "next_due",
+    "plan",
+    "verdict",
+]
 
 Phase = Literal["running", "stopped", "exited"]
 
@@ -30,7 +44,7 @@ Phase = Literal["running", "stopped", "exited"]
 class ActualModule:
     """What is known of a module: `stopped` = by the agent or never started, `exited` = by itself or failed to start."""
 
-    applied: DesiredModule
+    applied: ModuleSpec
     phase: Phase
     exit_code: int = 0
     started_at: float = 0.0
@@ -50,7 +64,7 @@ class Remove:
 class Create:
     """Set the module up anew (stopping an older one of this name); start it if it shall run."""
 
-    module: DesiredModule
+    module: ModuleSpec
 
     @property
     def name(self) -> str:
@@ -89,7 +103,7 @@ Action = Remove | Create | Start | Stop | Restart | Forgive
 
 
 def plan(
-    desired: Mapping[str, DesiredModule], actual: Mapping[str, ActualModule], *, now: float, rules: RestartRules
+    desired: Mapping[str, ModuleSpec], actual: Mapping[str, ActualModule], *, now: float, rules: RestartRules
 ) -> list[Action]:
     """The actions that turn `actual` into `desired` at `now` (unix seconds), in the order to run them."""
     actions: list[Action] = [Remove(name=name) for name in sorted(set(actual) - set(desired))]
@@ -101,16 +115,14 @@ def plan(
 
 
 def next_due(
-    desired: Mapping[str, DesiredModule], actual: Mapping[str, ActualModule], *, now: float, rules: RestartRules
+    desired: Mapping[str, ModuleSpec], actual: Mapping[str, ActualModule], *, now: float, rules: RestartRules
 ) -> float | None:
     """Unix seconds at which the plan will next change by time alone, or None."""
     return min(_due_times(desired, actual, now, rules), default=None)
 
 
-def _for_module(
-    desired: DesiredModule, actual: ActualModule | None, now: float, rules: RestartRules
-) -> Action | None:
-    if actual is None or not desired.same_container(actual.applied):
+def _for_module(desired: ModuleSpec, actual: ActualModule | None, now: float, rules: RestartRules) -> Action | None:
+    if actual is None or not same_container(desired, actual.applied):
         return Create(module=desired)
     if desired.status == "stopped":
         return Stop(name=desired.name) if actual.phase == "running" else None
@@ -125,7 +137,7 @@ def _is_well(actual: ActualModule, now: float, rules: RestartRules) -> bool:
     return actual.restarts > 0 and now - actual.started_at >= rules.healthy_after_s
 
 
-def verdict(desired: DesiredModule, actual: ActualModule, now: float, rules: RestartRules) -> Verdict:
+def verdict(desired: ModuleSpec, actual: ActualModule, now: float, rules: RestartRules) -> Verdict:
     """What the restart policy of `desired` says about a module that exited."""
     return judge(
         desired.restart_policy,
@@ -138,7 +150,7 @@ def verdict(desired: DesiredModule, actual: ActualModule, now: float, rules: Res
 
 
 def _due_times(
-    desired: Mapping[str, DesiredModule], actual: Mapping[str, ActualModule], now: float, rules: RestartRules
+    desired: Mapping[str, ModuleSpec], actual: Mapping[str, ActualModule], now: float, rules: RestartRules
 ) -> Iterable[float]:
     for name in desired.keys() & actual.keys():
         module = actual[name]

@@ -13,7 +13,8 @@ from typing import Any
 
 from iot_core.clock import UNSET_TIME, iso
 from iot_core.limits import CREATE_OPTIONS_CHUNK_CHARACTERS
-from local_edge.agent.deployment import LAST_STARTUP_ORDER, Deployment, DesiredModule
+from iot_core.manifest.model import STARTUP_ORDER_LAST, ModuleSpec
+from local_edge.agent.deployment import Deployment
 from local_edge.agent.plan import ActualModule, verdict
 from local_edge.agent.restart import RestartRules, Verdict
 
@@ -25,7 +26,10 @@ RUNTIME_VERSION = "1.5.0"
 
 @dataclass(frozen=True, kw_only=True)
 class DesiredStatus:
-    """What became of the desired properties: 200 applied, 400 format, 406 not running, 412 schema, 417 empty, 500 failed."""
+    """What became of the desired properties.
+
+    Codes: 200 applied, 400 format, 406 agent not running, 412 schema version, 417 empty, 500 failed.
+    """
 
     version: int = 0
     code: int = 417
@@ -59,7 +63,7 @@ def reported_properties(state: AgentState) -> dict[str, Any]:
     return document
 
 
-def runtime_status(desired: DesiredModule, actual: ActualModule, now: float, rules: RestartRules) -> str:
+def runtime_status(desired: ModuleSpec, actual: ActualModule, now: float, rules: RestartRules) -> str:
     """The word of the real runtime: running, stopped, backoff or failed."""
     if actual.phase != "exited":
         return actual.phase
@@ -89,7 +93,7 @@ def _module(name: str, actual: ActualModule, state: AgentState) -> dict[str, Any
         "status": wanted.status,
         "restartPolicy": wanted.restart_policy,
     }
-    if wanted.startup_order != LAST_STARTUP_ORDER:
+    if wanted.startup_order != STARTUP_ORDER_LAST:
         entry["startupOrder"] = wanted.startup_order
     return entry | _settings(wanted)
 
@@ -98,7 +102,7 @@ def _description(status: str, actual: ActualModule) -> str:
     return status if actual.phase != "exited" else f"{status} (exit code {actual.exit_code})"
 
 
-def _settings(module: DesiredModule) -> dict[str, Any]:
+def _settings(module: ModuleSpec) -> dict[str, Any]:
     text = json.dumps(dict(module.create_options), separators=(",", ":"))
     chunks = [
         text[start : start + CREATE_OPTIONS_CHUNK_CHARACTERS]
@@ -106,7 +110,7 @@ def _settings(module: DesiredModule) -> dict[str, Any]:
     ]
     names = ["createOptions", *(f"createOptions{number:02d}" for number in range(1, len(chunks)))]
     return {
-        "imagePullPolicy": module.image_pull_policy,
+        "imagePullPolicy": module.pull_policy,
         "type": module.type,
         "settings": {"image": module.image, "imageHash": "", **dict(zip(names, chunks, strict=True))},
         "env": {name: {"value": value} for name, value in module.env.items()},

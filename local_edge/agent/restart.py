@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from local_edge.agent.deployment import RestartPolicy
+from iot_core.manifest.model import RestartPolicy
 
 __all__ = ["RestartRules", "Verdict", "backoff_s", "judge", "wants_restart"]
 

@@ -17,14 +17,14 @@ from dataclasses import replace
 
 from iot_core.clock import Clock
 from iot_core.errors import EdgeyardError
-from local_edge.agent.deployment import DesiredModule
+from iot_core.manifest.model import ModuleSpec
 from local_edge.agent.plan import Action, ActualModule, Create, Forgive, Remove, Restart, Start, Stop
-from local_edge.engines.base import Engine, ModuleExit, ModuleSpec
+from local_edge.engines.base import Engine, LaunchSpec, ModuleExit
 from local_edge.errors import EngineError
 
 __all__ = ["Prepare", "Release", "Supervisor"]
 
-Prepare = Callable[[DesiredModule], Awaitable[ModuleSpec]]
+Prepare = Callable[[ModuleSpec], Awaitable[LaunchSpec]]
 """Makes all that a module needs to start (its workload socket, its environment)."""
 
 Release = Callable[[str], Awaitable[None]]
@@ -97,7 +97,7 @@ class Supervisor:
             case Remove(name=name):
                 await self._remove(name)
 
-    async def _create(self, module: DesiredModule) -> None:
+    async def _create(self, module: ModuleSpec) -> None:
         await self._engine.stop(module.name)
         self._modules[module.name] = ActualModule(applied=module, phase="stopped")
         self.errors.pop(module.name, None)

@@ -47,7 +47,9 @@ class MessageStore:
         due = [(d.endpoint, d.priority, None if d.ttl_s is None else now + d.ttl_s) for d in deliveries]
 
         def work(connection: sqlite3.Connection) -> None:
-            cursor = connection.execute("INSERT INTO message (sender, properties, system, body) VALUES (?, ?, ?, ?)", row)
+            cursor = connection.execute(
+                "INSERT INTO message (sender, properties, system, body) VALUES (?, ?, ?, ?)", row
+            )
             connection.executemany(
                 "INSERT INTO delivery (endpoint, priority, message, expires) VALUES (?, ?, ?, ?)",
                 [(endpoint, priority, cursor.lastrowid, expires) for endpoint, priority, expires in due],
@@ -57,14 +59,18 @@ class MessageStore:
 
     def next_batch(self, endpoint: str, now: float, limit: int) -> list[QueuedMessage]:
         """Up to `limit` unexpired messages of the most urgent priority that has any."""
-        rows = self._store.read(lambda connection: connection.execute(_NEXT, _next_values(endpoint, now, limit)).fetchall())
+        rows = self._store.read(
+            lambda connection: connection.execute(_NEXT, _next_values(endpoint, now, limit)).fetchall()
+        )
         return [_queued(*row) for row in rows]
 
     async def remove(self, endpoint: str, ids: Sequence[int]) -> None:
         """The endpoint has these messages now."""
 
         def work(connection: sqlite3.Connection) -> None:
-            connection.executemany("DELETE FROM delivery WHERE endpoint = ? AND message = ?", [(endpoint, i) for i in ids])
+            connection.executemany(
+                "DELETE FROM delivery WHERE endpoint = ? AND message = ?", [(endpoint, i) for i in ids]
+            )
             connection.executemany(_FORGET_ONE, [(i, i) for i in ids])
 
         await self._store.write(work)
@@ -84,7 +90,9 @@ class MessageStore:
     def count(self, endpoint: str) -> int:
         """How many messages wait for `endpoint`."""
         rows = self._store.read(
-            lambda connection: connection.execute("SELECT count(*) FROM delivery WHERE endpoint = ?", (endpoint,)).fetchone()
+            lambda connection: connection.execute(
+                "SELECT count(*) FROM delivery WHERE endpoint = ?", (endpoint,)
+            ).fetchone()
         )
         return int(rows[0])
 

@@ -1,7 +1,7 @@
 """One task per endpoint that moves its stored messages to the receiver.
 
-Order is kept per endpoint and priority; a message is removed only after the receiver acknowledged it; a receiver that is
-away is waited for without limit.
+Order is kept per endpoint and priority; a message is removed only after the receiver acknowledged it; a receiver that
+is away is waited for without limit.
 """
 
 from __future__ import annotations

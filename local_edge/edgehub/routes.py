@@ -5,14 +5,21 @@ Rules: IoT Edge documentation, "Learn how to deploy modules and establish routes
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from iot_core.errors import RouteError
+from iot_core.errors import ManifestError, RouteError
+from iot_core.manifest.model import PRIORITY_DEFAULT, RouteSpec, parse_edge_hub
 from iot_core.message import Message
-from iot_core.routing import ModuleInput, Route, RoutedMessage, compile_route
+from iot_core.routing import (
+    ModuleInput,
+    Route,
+    RoutedMessage,
+    compile_route,
+    edge_system_properties,
+    message_source,
+)
 from local_edge.edgehub.messages import Delivery
 from local_edge.errors import DeploymentError
 
@@ -21,12 +28,6 @@ __all__ = ["DEFAULT_CONFIG", "UPSTREAM", "EdgeHubConfig", "NamedRoute", "deliver
 UPSTREAM = "$upstream"
 """Endpoints are `$upstream/<sender>`, one queue per sending module, and `<module>/<input>`."""
 
-DEFAULT_PRIORITY = 2_000_000_000
-"""A route without a priority comes after every numbered one (0 … 9)."""
-
-_ROUTE_NAME = re.compile(r"[^.$# ]+")
-_SCHEMA = re.compile(r"1\.[0-3](\.\d+)?")
-
 
 @dataclass(frozen=True, kw_only=True)
 class NamedRoute:
@@ -34,7 +35,7 @@ class NamedRoute:
 
     name: str
     route: Route
-    priority: int = DEFAULT_PRIORITY
+    priority: int = PRIORITY_DEFAULT
     ttl_s: float | None = None
 
 
@@ -45,12 +46,12 @@ class EdgeHubConfig:
     routes: tuple[NamedRoute, ...] = ()
     ttl_s: float | None = None
     version: int = 0
-    inputs: frozenset[str] = field(default=frozenset())
 
-    def with_inputs(self) -> EdgeHubConfig:
-        endpoints = (_endpoint_of(route.route, sender="") for route in self.routes)
-        found = frozenset(endpoint for endpoint in endpoints if not endpoint.startswith(UPSTREAM))
-        return EdgeHubConfig(routes=self.routes, ttl_s=self.ttl_s, version=self.version, inputs=found)
+    @property
+    def inputs(self) -> frozenset[str]:
+        """The endpoints of module inputs that any route names."""
+        sinks = (named.route.sink for named in self.routes)
+        return frozenset(input_endpoint(sink.module, sink.input) for sink in sinks if isinstance(sink, ModuleInput))
 
 
 DEFAULT_CONFIG = EdgeHubConfig(
@@ -61,16 +62,16 @@ DEFAULT_CONFIG = EdgeHubConfig(
 
 def parse_config(desired: Mapping[str, Any]) -> EdgeHubConfig:
     """The configuration in `desired`; DeploymentError (400) names the first thing wrong, the route's name included."""
-    schema = desired.get("schemaVersion")
-    if not isinstance(schema, str) or not _SCHEMA.fullmatch(schema):
-        raise DeploymentError(f"$edgeHub schemaVersion {schema!r} is not supported; use 1.0 to 1.3")
-    routes = desired.get("routes")
-    if not isinstance(routes, dict):
-        raise DeploymentError("$edgeHub routes are missing or not an object")
-    named = [_named_route(name, entry, schema) for name, entry in sorted(routes.items()) if not _skipped(entry, schema)]
+    content = {key: value for key, value in desired.items() if not key.startswith("$")}
+    try:
+        parsed = parse_edge_hub(content)
+    except ManifestError as error:
+        raise DeploymentError(str(error)) from None
     return EdgeHubConfig(
-        routes=tuple(named), ttl_s=_global_ttl(desired), version=int(desired.get("$version", 0))
-    ).with_inputs()
+        routes=tuple(_compiled(spec) for spec in parsed.routes.values()),
+        ttl_s=None if parsed.store_ttl_s < 0 else float(parsed.store_ttl_s),
+        version=int(desired.get("$version", 0)),
+    )
 
 
 def deliveries(config: EdgeHubConfig, sender: str, message: Message) -> list[Delivery]:
@@ -99,57 +100,17 @@ def _endpoint_of(route: Route, sender: str) -> str:
 
 
 def _routed(sender: str, message: Message) -> RoutedMessage:
-    output = message.system.get("outputName")
-    source = f"/messages/modules/{sender}" + (f"/outputs/{output}" if output else "")
     return RoutedMessage(
-        source=source, properties=message.properties, system_properties=message.system, body=message.body
+        source=message_source(sender, message.system.get("outputName")),
+        properties=message.properties,
+        system_properties=edge_system_properties(message.system),
+        body=message.body,
     )
 
 
-def _skipped(entry: object, schema: str) -> bool:
-    return isinstance(entry, str) and not entry.strip() and schema.startswith("1.0")
-
-
-def _named_route(name: str, entry: object, schema: str) -> NamedRoute:
-    if not _ROUTE_NAME.fullmatch(name):
-        raise DeploymentError(f"route name {name!r} is refused: no dots, $, # or spaces")
-    if isinstance(entry, str):
-        return NamedRoute(name=name, route=_compiled(name, entry))
-    if not isinstance(entry, dict) or schema.startswith("1.0"):
-        raise DeploymentError(f"route {name} must be a text" + (" in schema 1.0" if isinstance(entry, dict) else ""))
-    return NamedRoute(
-        name=name,
-        route=_compiled(name, entry.get("route")),
-        priority=_number(entry, "priority", 9, f"route {name}", DEFAULT_PRIORITY),
-        ttl_s=_number(entry, "timeToLiveSecs", 4_294_967_295, f"route {name}", 0) or None,
-    )
-
-
-def _compiled(name: str, text: object) -> Route:
-    if not isinstance(text, str):
-        raise DeploymentError(f"route {name} has no text")
+def _compiled(spec: RouteSpec) -> NamedRoute:
     try:
-        return compile_route(text)
+        route = compile_route(spec.text)
     except RouteError as error:
-        raise DeploymentError(f"route {name}: {error}") from None
-
-
-def _global_ttl(desired: Mapping[str, Any]) -> float | None:
-    block = desired.get("storeAndForwardConfiguration")
-    if block is None and str(desired.get("schemaVersion")).startswith("1.0"):
-        return None
-    if not isinstance(block, dict):
-        raise DeploymentError("$edgeHub storeAndForwardConfiguration is missing or not an object")
-    ttl = block.get("timeToLiveSecs", 7200)
-    if isinstance(ttl, bool) or not isinstance(ttl, int):
-        raise DeploymentError("storeAndForwardConfiguration.timeToLiveSecs must be a whole number")
-    return None if ttl < 0 else float(ttl)
-
-
-def _number(entry: Mapping[str, Any], key: str, highest: int, where: str, default: int) -> int:
-    value = entry.get(key, default)
-    if key not in entry:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= highest:
-        raise DeploymentError(f"{where}: {key} is {value!r}; a whole number from 0 to {highest} is needed")
-    return value
+        raise DeploymentError(f"route {spec.name}: {error}") from None
+    return NamedRoute(name=spec.name, route=route, priority=spec.priority, ttl_s=spec.ttl_s)

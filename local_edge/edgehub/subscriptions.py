@@ -33,6 +33,8 @@ class SubscriptionStore:
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM subscription WHERE client = ?", (client,))
-            connection.executemany("INSERT INTO subscription VALUES (?, ?)", [(client, name) for name in sorted(wanted)])
+            connection.executemany(
+                "INSERT INTO subscription VALUES (?, ?)", [(client, name) for name in sorted(wanted)]
+            )
 
         await self._store.write(work)

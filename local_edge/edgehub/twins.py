@@ -62,6 +62,10 @@ class TwinCopy:
         validate_section("reported", merged)
         return replace(self, reported=merged)
 
+    def reverted(self) -> TwinCopy:
+        """Back to the reported properties that the hub holds."""
+        return replace(self, reported=self.reported_upstream)
+
     def sent(self, reported: dict[str, Any], version: int) -> TwinCopy:
         """The hub now holds `reported`."""
         return replace(self, reported_upstream=reported, reported_version=version)
@@ -94,9 +98,7 @@ class TwinStore:
 
     async def remove(self, module: str) -> None:
         self._copies.pop(module, None)
-        await self._store.write(
-            lambda connection: _execute(connection, "DELETE FROM twin WHERE module = ?", (module,))
-        )
+        await self._store.write(lambda connection: _execute(connection, "DELETE FROM twin WHERE module = ?", (module,)))
 
 
 def without_reserved(section: dict[str, Any]) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-__all__ = ["Engine", "ExitListener", "ModuleExit", "ModuleSpec"]
+__all__ = ["Engine", "ExitListener", "LaunchSpec", "ModuleExit"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModuleSpec:
+class LaunchSpec:
     """All that an engine needs to start a module.
 
     `ports` maps container ports ("5001/tcp") to host ports; `environment` is the module's whole own environment.
@@ -47,7 +47,7 @@ class Engine(Protocol):
         """The host ports a module of `image` will take, given its port bindings; EngineError for an unknown image."""
         ...
 
-    async def start(self, spec: ModuleSpec) -> None:
+    async def start(self, spec: LaunchSpec) -> None:
         """Start the module; EngineError when that is not possible."""
         ...
 

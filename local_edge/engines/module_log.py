@@ -13,7 +13,7 @@ MAX_LOG_BYTES = 4 * 1024 * 1024
 
 
 class ModuleLog:
-    """Append-only writer; at most 2 × `max_bytes` stay on disk."""
+    """Append-only writer; at most twice `max_bytes` stay on disk."""
 
     def __init__(self, path: Path, max_bytes: int = MAX_LOG_BYTES) -> None:
         self._path = path

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from iot_core.clock import Clock
 from local_edge.engines import leftovers
-from local_edge.engines.base import ExitListener, ModuleExit, ModuleSpec
+from local_edge.engines.base import ExitListener, LaunchSpec, ModuleExit
 from local_edge.engines.images import ImageTable
 from local_edge.engines.module_log import ModuleLog, log_path, read_log
 from local_edge.errors import EngineError
@@ -60,7 +60,7 @@ class ProcessEngine:
         """`bound`, and every port that the command of `image` names with its own number."""
         return {key: int(key.partition("/")[0]) for key in self._table.ports(image)} | dict(bound)
 
-    async def start(self, spec: ModuleSpec) -> None:
+    async def start(self, spec: LaunchSpec) -> None:
         if spec.name in self._running:
             raise EngineError(f"module {spec.name} already runs")
         command = self._table.command(spec.image, host=self._host, ports=spec.ports) + list(spec.arguments)
@@ -96,7 +96,7 @@ class ProcessEngine:
         running = self._running.get(name)
         return running.process.pid if running else None
 
-    async def _spawn(self, command: list[str], spec: ModuleSpec) -> asyncio.subprocess.Process:
+    async def _spawn(self, command: list[str], spec: LaunchSpec) -> asyncio.subprocess.Process:
         folder = self._home / "modules" / spec.name
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return await asyncio.create_subprocess_exec(

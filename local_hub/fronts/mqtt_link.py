@@ -202,10 +202,6 @@ class MqttLink:
 
     async def _twin_patch(self, request_id: str, base_version: int | None, payload: bytes) -> Publish:
         patch = _json_object(payload)
-        # Java and Node pin the version they know in the body, others in the topic.
-        pinned = patch.pop("$version", None)
-        if base_version is None and isinstance(pinned, int):
-            base_version = pinned
         version = await self._hub.twins.patch_reported(self.identity, patch, base_version)
         return Publish(topic=twin_response(204, request_id, version))
 

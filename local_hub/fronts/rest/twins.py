@@ -33,5 +33,5 @@ async def query(call: Call) -> Reply:
     text = call.json_object().get("query")
     if not isinstance(text, str):
         raise hub_error("ArgumentInvalid", "BadRequest")
-    page = call.hub.twins.query(text, page_size(call), continuation_of(call))
+    page = await call.hub.twins.query(text, page_size(call), continuation_of(call))
     return page_reply(page.rows, page.item_type, page.continuation)

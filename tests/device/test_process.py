@@ -1,0 +1,88 @@
+"""The life of a process: signals, exit codes, health."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from device import health
+
+SERVE = """
+import asyncio, sys
+from device.app import App
+from device.fake_client import FakeHubClient
+from device.process import run_process
+from device.settings import ReportingSettings
+
+async def main() -> int:
+    app = App(FakeHubClient(), ReportingSettings)
+
+    @app.every_interval
+    async def ready() -> None:
+        print("ready", flush=True)
+
+    await app.run()
+    return 0
+
+sys.exit(run_process(main))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_an_application_cleanly_within_five_seconds(number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        began = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(10) == 0
+        assert time.monotonic() - began < 5
+
+
+def test_a_library_s_thread_that_hangs_does_not_keep_the_process() -> None:
+    code = """
+        import sys, threading
+        from device.process import run_process
+
+        async def main() -> int:
+            threading.Thread(target=threading.Event().wait).start()
+            return 7
+
+        sys.exit(run_process(main))
+    """
+    assert subprocess.run([sys.executable, "-c", textwrap.dedent(code)], timeout=20).returncode == 7
+
+
+async def test_the_heartbeat_touches_the_file_while_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "healthy"
+    monkeypatch.setenv(health.HEALTH_FILE, str(file))
+    monkeypatch.setattr(health, "BEAT_S", 0.01)
+    well, asked = False, asyncio.Event()
+
+    def is_well() -> bool:
+        asked.set()
+        return well
+
+    task = asyncio.create_task(health.beat(is_well))
+    await asked.wait()
+    assert health.main() == 1
+    well = True
+    while health.main() == 1:
+        await asyncio.sleep(0)
+    task.cancel()
+
+
+def test_an_old_heartbeat_is_ill(tmp_path: Path) -> None:
+    file = tmp_path / "healthy"
+    file.touch()
+    os.utime(file, (1000, 1000))
+    assert health.is_fresh(file, 1001)
+    assert not health.is_fresh(file, 1000 + health.STALE_S)

@@ -1,0 +1,228 @@
+"""One hub process for all tests of the fronts, and small clients of it that share nothing with the hub's own code paths."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from iot_core import sas
+from iot_core.connection_string import ConnectionString
+from iot_core.identity import Identity
+from local_hub.environment import hub_environment
+from transport.loopback import free_loopback_address
+
+API_VERSION = "2021-04-12"
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubProcess:
+    """A hub that runs in a process of its own."""
+
+    home: Path
+    host: str
+    process: subprocess.Popen[str]
+
+    @property
+    def owner(self) -> ConnectionString:
+        return ConnectionString.parse(hub_environment(self.home)["IOTHUB_CONNECTION_STRING"])
+
+    @property
+    def running(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads((self.home / "hub" / "running.json").read_text())
+        return document
+
+    @property
+    def ca_file(self) -> Path:
+        return self.home / "hub" / "ca.pem"
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.ca_file))
+
+    def stop(self) -> None:
+        self.process.terminate()
+        assert self.process.wait(timeout=10) == 0
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def start_hub(home: Path, host: str, *options: str) -> HubProcess:
+    """Start a hub and return once it has printed its line."""
+    command = [sys.executable, "-m", "local_hub", "--home", str(home), "--host", host, *options]
+    home.mkdir(exist_ok=True)
+    with (home / "stderr").open("a") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith("hub ready"), (home / "stderr").read_text()
+    return HubProcess(home=home, host=host, process=process)
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+    running = start_hub(tmp_path_factory.mktemp("fronts"), free_loopback_address([8443, 8883]))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def starter() -> Callable[..., HubProcess]:
+    """Starts a hub of the test's own; the test stops it."""
+    return start_hub
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """A registered device or module and what it needs to log in."""
+
+    identity: Identity
+    host: str
+    key: str
+
+    @property
+    def connection_string(self) -> str:
+        module = f";ModuleId={self.identity.module_id}" if self.identity.module_id else ""
+        return f"HostName={self.host};DeviceId={self.identity.device_id}{module};SharedAccessKey={self.key}"
+
+    def token(self, expires_in: float = 3600.0) -> str:
+        resource = quote(self.identity.resource(self.host), safe="")
+        return sas.sign(resource, self.key, int(time.time() + expires_in))
+
+
+class RestClient:
+    """Raw REST calls with the owner's token, or with another or none."""
+
+    def __init__(self, hub: HubProcess, session: aiohttp.ClientSession) -> None:
+        self._hub = hub
+        self._session = session
+
+    async def call(
+        self,
+        verb: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str | None = "owner",
+        data: bytes | None = None,
+        query: str = f"api-version={API_VERSION}",
+        **headers: str,
+    ) -> Answer:
+        owner = self._hub.owner
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token is not None:
+            sent["Authorization"] = sas.token_for(owner, time.time()) if token == "owner" else token
+        url = URL(f"https://{owner.host_name}{path}?{query}", encoded=True)
+        payload = json.dumps(body).encode() if data is None and body is not None else data
+        if payload is not None:
+            sent.setdefault("Content-Type", "application/json; charset=utf-8")
+        async with self._session.request(verb, url, data=payload, headers=sent, ssl=self._hub.tls) as reply:
+            text = await reply.text()
+            return Answer(
+                status=reply.status, headers=dict(reply.headers), body=json.loads(text) if text.strip() else None
+            )
+
+    async def device(self, module: str | None = None, **fields: Any) -> Device:
+        """Register a device with a random id, and a module on it when one is named."""
+        device_id = f"d-{uuid.uuid4().hex[:8]}"
+        answer = await self.call("PUT", f"/devices/{device_id}", {"deviceId": device_id, **fields})
+        assert answer.status == 200, answer
+        if module is not None:
+            body = {"deviceId": device_id, "moduleId": module}
+            answer = await self.call("PUT", f"/devices/{device_id}/modules/{module}", body)
+            assert answer.status == 200, answer
+        key = answer.body["authentication"]["symmetricKey"]["primaryKey"]
+        return Device(identity=Identity(device_id, module), host=self._hub.host, key=key)
+
+
+@pytest.fixture
+async def rest(hub: HubProcess) -> AsyncIterator[RestClient]:
+    async with aiohttp.ClientSession() as session:
+        yield RestClient(hub, session)
+
+
+class Trace:
+    """The events of one device, read from the admin door."""
+
+    def __init__(self, reply: aiohttp.ClientResponse) -> None:
+        self._reply = reply
+
+    async def until(self, wanted: Callable[[Event], bool]) -> Event:
+        """The next event that is wanted; those before it are passed over."""
+        async for line in self._reply.content:
+            event: Event = json.loads(line)
+            if wanted(event):
+                return event
+        raise AssertionError("the event stream ended")
+
+    async def source(self, name: str) -> Event:
+        return await self.until(lambda event: event["source"] == name)
+
+
+TraceFactory = Callable[[str], Any]
+
+
+@pytest.fixture
+def trace(hub: HubProcess) -> TraceFactory:
+    @asynccontextmanager
+    async def open_trace(device_id: str) -> AsyncIterator[Trace]:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(admin_url(hub, "/events"), params={"device": device_id}, headers=admin_headers(hub)) as reply,
+        ):
+            assert reply.status == 200
+            yield Trace(reply)
+
+    return open_trace
+
+
+@pytest.fixture
+def admin_door(hub: HubProcess) -> tuple[Callable[[str], str], dict[str, str]]:
+    """The address of a path on the admin door, and the headers that open it."""
+    return lambda path: admin_url(hub, path), admin_headers(hub)
+
+
+def admin_url(hub: HubProcess, path: str) -> str:
+    running = hub.running
+    return f"http://{running['admin_host']}:{running['admin_port']}{path}"
+
+
+def admin_headers(hub: HubProcess) -> dict[str, str]:
+    return {"Authorization": f"Bearer {(hub.home / 'hub' / 'admin.token').read_text()}"}
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]:
+    """Asks a condition again until it gives something true; ten seconds at most."""
+
+    async def ask(condition: Callable[[], Awaitable[Any]]) -> Any:
+        deadline = asyncio.get_running_loop().time() + 10
+        while asyncio.get_running_loop().time() < deadline:
+            if result := await condition():
+                return result
+            await asyncio.sleep(0.02)
+        raise AssertionError("the condition never came true")
+
+    return ask
