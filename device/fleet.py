@@ -19,7 +19,7 @@ import structlog
 from device.azure_client import SdkClient
 from device.client import HubClient
 from device.logs import configure_logs
-from device.process import run_process, stop_on_signals
+from device.process import leave, run_process, stop_on_signals
 from device.simulated import SimulatedDevice
 from iot_core.connection_string import ConnectionString
 from iot_core.errors import ConnectionStringError, EdgeyardError, InputError
@@ -124,4 +124,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

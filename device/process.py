@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from iot_core.errors import EdgeyardError, InputError
 
@@ -37,20 +37,16 @@ async def stop_on_signals(stop: asyncio.Event | None = None) -> AsyncIterator[as
 
 
 def run_process(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    """Run `main` to its end and return its exit code; an InputError is one line and 2, another EdgeyardError 1.
+    """Run `main` to its end and return its exit code; an InputError is one line and 2, another EdgeyardError 1."""
+    return asyncio.run(_exit_code(main()))
 
-    Once `main` has returned, the process ends within LINGER_S even if a library's thread does not.
-    """
 
-    async def bounded() -> int:
-        code = await _exit_code(main())
-        sys.stdout.flush()
-        timer = threading.Timer(LINGER_S, os._exit, (code,))
-        timer.daemon = True
-        timer.start()
-        return code
-
-    return asyncio.run(bounded())
+def leave(code: int) -> NoReturn:
+    """End the process with `code`, within LINGER_S even if a library's thread does not end."""
+    timer = threading.Timer(LINGER_S, os._exit, (code,))
+    timer.daemon = True
+    timer.start()
+    sys.exit(code)
 
 
 async def _exit_code(work: Coroutine[Any, Any, int]) -> int:

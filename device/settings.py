@@ -41,7 +41,13 @@ class TwinSettings(BaseModel):
     """
 
     model_config = ConfigDict(
-        alias_generator=to_camel, extra="ignore", frozen=True, strict=True, validate_default=True, allow_inf_nan=False
+        alias_generator=to_camel,
+        field_title_generator=lambda name, _: name.replace("_", " ").capitalize(),
+        extra="ignore",
+        frozen=True,
+        strict=True,
+        validate_default=True,
+        allow_inf_nan=False,
     )
 
     @classmethod

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,9 +9,10 @@ from iot_core.connection_string import ConnectionString
 from iot_core.identity import Identity
 from local_edge.agent.restart import RestartRules
 from local_edge.engines.images import ImageTable
-from local_edge.errors import AddressError, EdgeSettingsError
+from local_edge.errors import EdgeSettingsError
+from transport.store import Durability
 
-__all__ = ["DEFAULT_HOST", "MQTT_PORT", "EdgeConfig", "EdgeHome", "find_free_host", "require_bindable"]
+__all__ = ["DEFAULT_HOST", "METHOD_PORTS", "MQTT_PORT", "EdgeConfig", "EdgeHome"]
 
 DEFAULT_HOST = "127.0.0.2"
 MQTT_PORT = 8883
@@ -45,6 +44,16 @@ class EdgeHome:
         return self.path / "edgehub.db"
 
     @property
+    def authority(self) -> tuple[Path, Path]:
+        """Certificate and key of the edge's own certificate authority."""
+        return self.path / "ca.pem", self.path / "ca.key"
+
+    @property
+    def server(self) -> tuple[Path, Path]:
+        """Certificate chain and key of the edge hub."""
+        return self.path / "server.pem", self.path / "server.key"
+
+    @property
     def deployment(self) -> Path:
         return self.path / "deployment.json"
 
@@ -63,7 +72,7 @@ class EdgeConfig:
     ca_file: Path | None = None
     images: ImageTable = field(default_factory=ImageTable)
     restart_rules: RestartRules = field(default_factory=RestartRules)
-    durability: str = "full"
+    durability: Durability = "full"
     mqtt_port: int = MQTT_PORT
     method_port: int | None = None
     upstream_mqtt_port: int = MQTT_PORT
@@ -103,51 +112,3 @@ class EdgeConfig:
 
     def identity(self, module: str | None = None) -> Identity:
         return Identity(self.device_id, module)
-
-
-def require_bindable(host: str, port: int) -> None:
-    """AddressError, with what to do, when `host`:`port` cannot be listened on now."""
-    probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        probe.bind((host, port))
-    except PermissionError:
-        raise AddressError(f"{host}:{port} may not be opened without more rights; choose a port above 1023") from None
-    except OSError as error:
-        raise AddressError(f"cannot listen on {host}:{port}: {error.strerror}; {_hint(host, port)}") from None
-    finally:
-        probe.close()
-
-
-def find_free_host(port: int = MQTT_PORT) -> str:
-    """The first loopback address from 127.0.0.2 on whose `port` is free; AddressError when there is none."""
-    for host in _candidates():
-        if _free(host, port):
-            return host
-    raise AddressError(f"no loopback address from {DEFAULT_HOST} on has port {port} free; {_alias_hint(DEFAULT_HOST)}")
-
-
-def _candidates() -> Iterator[str]:
-    return (f"127.0.0.{last}" for last in range(2, 255))
-
-
-def _free(host: str, port: int) -> bool:
-    try:
-        require_bindable(host, port)
-    except AddressError:
-        return False
-    return True
-
-
-def _hint(host: str, port: int) -> str:
-    if not _free(host, 0):
-        return _alias_hint(host)
-    return f"another program has it; give the edge another address, such as --host {_other(host, port)}"
-
-
-def _other(host: str, port: int) -> str:
-    return next((candidate for candidate in _candidates() if candidate != host and _free(candidate, port)), "127.0.0.3")
-
-
-def _alias_hint(host: str) -> str:
-    return f"this machine has no address {host}; on macOS add it with: sudo ifconfig lo0 alias {host} up"

@@ -97,24 +97,28 @@ class Identities:
         """True when every wanted module has a key here already, so that the edge can work while the hub is away."""
         return all(self._keys.get(name) for name in wanted)
 
-    async def sync(self, wanted: Collection[str], keep: Collection[str] = ()) -> None:
-        """Create, update and remove identities so that `wanted` exist with our keys; `keep` are not removed yet."""
-        present = {entry["moduleId"]: entry for entry in await self._client.list()}
+    async def ensure(self, wanted: Collection[str]) -> list[dict[str, Any]]:
+        """Create and update identities so that `wanted` exist with our keys; all that exist."""
+        listed = await self._client.list()
+        present = {entry["moduleId"]: entry for entry in listed}
         for name in sorted(wanted):
             await self._ensure(name, present.get(name))
-        await self._remove(_obsolete(present.values(), {*wanted, *keep}))
+        return listed
+
+    async def sync(self, wanted: Collection[str], keep: Collection[str] = ()) -> list[str]:
+        """As `ensure`, and remove those no longer wanted, but for `keep`; the names of those removed."""
+        obsolete = _obsolete(await self.ensure(wanted), {*wanted, *keep})
+        for name in obsolete:
+            _log.info("module identity %s is no longer in the deployment: removed", name)
+            await self._client.delete(name)
+            self._keys.remove(name)
+        return obsolete
 
     async def _ensure(self, name: str, entry: dict[str, Any] | None) -> None:
         key = self._keys.key_for(name)
         if entry is None or _primary_key(entry) != key:
             entry = await self._client.put(name, key, entry.get("etag") if entry else None)
         self._keys.put(name, ModuleKey(key=key, generation_id=str(entry.get("generationId", ""))))
-
-    async def _remove(self, names: Iterable[str]) -> None:
-        for name in names:
-            _log.info("module identity %s is no longer in the deployment: removed", name)
-            await self._client.delete(name)
-            self._keys.remove(name)
 
 
 def _obsolete(present: Iterable[dict[str, Any]], wanted: Collection[str]) -> list[str]:

@@ -17,7 +17,7 @@ import json
 import logging
 import random
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from enum import Enum
 from typing import Any, Protocol
 
@@ -86,7 +86,9 @@ class UpstreamLink:
         self._tls = tls
         self._listener = listener
         self._state = LinkState.IDLE
-        self._changed = asyncio.Condition()
+        self._up = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._settled.set()
         self._client: MqttClient | None = None
         self._lost = asyncio.Event()
         self._methods = False
@@ -105,27 +107,26 @@ class UpstreamLink:
     def open(self) -> None:
         """Want the connection; it comes up by itself."""
         if self._task is None:
-            self._state = LinkState.CONNECTING
+            self._enter(LinkState.CONNECTING)
             self._task = asyncio.create_task(self._run(), name=f"upstream {self._identity}")
 
     async def close(self) -> None:
         """Want it no more."""
         task, self._task = self._task, None
+        leaving = self._leave(LinkState.IDLE)
         if task is not None:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        await self._leave(LinkState.IDLE)
+        await leaving
 
     async def up(self) -> None:
         """Wait until the hub is there."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._state is LinkState.UP)
+        await self._up.wait()
 
     async def settled(self) -> None:
         """Wait until the attempt being made has worked or failed."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._state is not LinkState.CONNECTING)
+        await self._settled.wait()
 
     async def publish(self, topic: str, payload: bytes) -> None:
         """Send with QoS 1 and wait for the PUBACK; UpstreamError when the hub is away or goes away."""
@@ -174,7 +175,7 @@ class UpstreamLink:
     async def _run(self) -> None:
         pause_s = FIRST_PAUSE_S
         while True:
-            await self._enter(LinkState.CONNECTING)
+            self._enter(LinkState.CONNECTING)
             try:
                 await self._connect()
             except (EdgeyardError, OSError, TimeoutError) as error:
@@ -203,12 +204,14 @@ class UpstreamLink:
             clean_session=True,
             keep_alive=KEEP_ALIVE_S,
         )
+        try:
+            filters = [topics.TWIN_RESPONSES_FILTER, topics.DESIRED_FILTER]
+            await client.subscribe(*filters, *([topics.METHODS_FILTER] if self._methods else []))
+        except BaseException:
+            client.abort()
+            raise
         self._client = client
-        for topic_filter in (topics.TWIN_RESPONSES_FILTER, topics.DESIRED_FILTER):
-            await client.subscribe(topic_filter)
-        if self._methods:
-            await client.subscribe(topics.METHODS_FILTER)
-        await self._enter(LinkState.UP)
+        self._enter(LinkState.UP)
         self._listener.link_up()
 
     async def _stay(self) -> None:
@@ -217,7 +220,7 @@ class UpstreamLink:
             await asyncio.wait_for(self._lost.wait(), TOKEN_LIFETIME_S - RENEW_BEFORE_S)
             await self._leave(LinkState.DOWN)
         except TimeoutError:
-            await self._enter(LinkState.CONNECTING)
+            self._enter(LinkState.CONNECTING)
             await self._drain()
             await self._leave(LinkState.CONNECTING)
 
@@ -240,20 +243,22 @@ class UpstreamLink:
             if not self._in_flight:
                 self._quiet.set()
 
-    async def _enter(self, state: LinkState) -> None:
-        async with self._changed:
-            self._state = state
-            self._changed.notify_all()
+    def _enter(self, state: LinkState) -> None:
+        self._state = state
+        for event, holds in ((self._up, state is LinkState.UP), (self._settled, state is not LinkState.CONNECTING)):
+            if holds:
+                event.set()
+            else:
+                event.clear()
 
-    async def _leave(self, state: LinkState) -> None:
+    def _leave(self, state: LinkState) -> Awaitable[None]:
+        """Change the state now; the connection at hand is closed when the result is awaited."""
         client, self._client = self._client, None
-        await self._enter(state)
+        self._enter(state)
         for request in self._requests.values():
             if not request.done():
                 request.set_exception(UpstreamError(f"{self._identity}: the connection to the hub was lost"))
-        if client is not None:
-            with contextlib.suppress(EdgeyardError, OSError):
-                await client.close()
+        return _closed(client)
 
     async def _request(self, topic_of: Callable[[str], str], payload: bytes) -> tuple[int, bytes]:
         request_id = str(next(self._numbers))
@@ -296,3 +301,9 @@ class UpstreamLink:
             await self.publish(topics.method_response(status, request_id), answer)
         except EdgeyardError as error:
             _log.warning("%s: method %s is not answered: %s", self._identity, name, error)
+
+
+async def _closed(client: MqttClient | None) -> None:
+    if client is not None:
+        with contextlib.suppress(EdgeyardError, OSError):
+            await client.close()

@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from hashlib import sha256
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from iot_core.errors import InputError
 from local_edge import workload_crypto as crypto
 from local_edge.errors import EdgeSettingsError
 from local_edge.keys import KeyStore
+from local_edge.tls_material import split_names
 from transport.certificates import KeyPair, issue_server_certificate
 
 __all__ = ["WorkloadServer", "runtime_folder"]
@@ -117,7 +117,7 @@ class WorkloadServer:
         name = body.get("commonName")
         if not isinstance(name, str) or not name:
             raise crypto.WorkloadInputError("commonName must be a text")
-        names, addresses = _split_names([name, module.lstrip("$")])
+        names, addresses = split_names([name, module.lstrip("$")])
         pair = issue_server_certificate(self._authority, names, addresses)
         return _certificate_answer(pair, pair.certificate.not_valid_after_utc)
 
@@ -223,19 +223,6 @@ async def _body(request: web.Request) -> dict[str, Any]:
 
 def _refusal(status: int, message: str) -> web.Response:
     return web.json_response({"message": message}, status=status)
-
-
-def _split_names(candidates: list[str]) -> tuple[list[str], list[str]]:
-    addresses = [text for text in candidates if _is_address(text)]
-    return [text for text in candidates if text not in addresses], addresses
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _certificate_answer(pair: KeyPair, end: datetime) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Who is calling, and may they: shared access signatures checked against policies, device keys and module keys.
 
-Source: IoT Hub documentation, "Control access to IoT Hub with shared access signatures". A token's host may be any name of
-this hub or the one the client called it by; only what follows the host limits the token. X.509 logins are refused by name.
+Source: IoT Hub documentation, "Control access to IoT Hub with shared access signatures". A token's host may be any
+name of this hub or the one the client called it by; only what follows the host limits the token. X.509 logins are
+refused by name.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ _PORT = re.compile(r":\d+$")
 class Principal:
     """Who was let in, until when.
 
-    ``expires_at`` (unix seconds) already holds the allowance for clocks that differ. ``generation_id`` and ``auth_method``
-    are what the hub stamps on messages; for policies that call the service both are empty.
+    ``expires_at`` (unix seconds) already holds the allowance for clocks that differ. ``generation_id`` and
+    ``auth_method`` are what the hub stamps on messages; for policies that call the service both are empty.
     """
 
     name: str

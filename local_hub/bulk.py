@@ -1,4 +1,6 @@
-"""Bulk changes: up to 100 identities or twins in one call, each on its own (REST reference, "Bulk Registry - Update")."""
+"""Bulk changes: up to 100 identities or twins in one call, each on its own (REST reference, "Bulk Registry -
+Update").
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,15 @@ if TYPE_CHECKING:
 
 __all__ = ["apply"]
 
-_IDENTITY_FIELDS = ("status", "statusReason", "authentication", "capabilities", "deviceScope", "parentScopes", "managedBy")
+_IDENTITY_FIELDS = (
+    "status",
+    "statusReason",
+    "authentication",
+    "capabilities",
+    "deviceScope",
+    "parentScopes",
+    "managedBy",
+)
 _MODES = {
     mode.lower(): mode
     for mode in (
@@ -99,9 +109,7 @@ async def _create(registry: Registry, twins: Twins, identity: Identity, item: Js
         await twins.patch(identity, twin, None)
 
 
-async def _update(
-    registry: Registry, twins: Twins, identity: Identity, item: JsonObject, mode: str, etag: str
-) -> None:
+async def _update(registry: Registry, twins: Twins, identity: Identity, item: JsonObject, mode: str, etag: str) -> None:
     try:
         await _put(registry, identity, item, etag)
     except HubError as error:

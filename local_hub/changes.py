@@ -1,4 +1,4 @@
-"""How the core changes its data: a function on the writer thread, then, once on disk, what the world must hear of it."""
+"""How the core changes its data: a function on the writer thread, and once on disk, what the world hears of it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ class Core:
     sessions: Sessions
 
     async def commit(self, work: Callable[[sqlite3.Connection], Change[T]]) -> T:
-        """Run ``work`` by ``store.write``; once it is on disk push, publish and end sessions, in the order of the commits.
+        """Run ``work`` by ``store.write``; once it is on disk push, publish and end sessions, in the order of the
+        commits.
 
         That happens even when the caller is cancelled meanwhile. Raises what ``work`` raises, and StoreError.
         """

@@ -39,8 +39,8 @@ class Configurations:
     async def apply_content(self, device_id: str, body: JsonObject) -> None:
         """Write ``{"modulesContent": {module: {"properties.desired[.path]": value}}}`` in one commit.
 
-        HubError DeviceNotFound, ArgumentInvalid (no edge device, or what a twin may not hold), InvalidConfigurationContent,
-        TooManyModulesOnDevice; then nothing is written.
+        HubError DeviceNotFound, ArgumentInvalid (no edge device, or what a twin may not hold),
+        InvalidConfigurationContent, TooManyModulesOnDevice; then nothing is written.
         """
         content = _content_of(body)
 
@@ -79,7 +79,7 @@ class Configurations:
 
 
 def desired_after(values: JsonObject, sections: JsonObject) -> JsonObject:
-    """Desired properties after content: "properties.desired" replaces all, "properties.desired.a.b" the value at a.b."""
+    """Desired properties after content: "properties.desired" replaces all, "properties.desired.a.b" what is at a.b."""
     document = deepcopy(values)
     for key in sorted(sections, key=lambda key: key.count(".")):
         path = key.removeprefix(_DESIRED).split(".")[1:]
@@ -102,7 +102,9 @@ def _content_of(body: JsonObject) -> JsonObject:
     """HubError InvalidConfigurationContent unless the body holds modulesContent, alone and well formed."""
     others = [key for key in ("deviceContent", "moduleContent") if body.get(key)]
     if others:
-        raise hub_error("InvalidConfigurationContent", f"{others[0]} does not apply to an edge device; use modulesContent.")
+        raise hub_error(
+            "InvalidConfigurationContent", f"{others[0]} does not apply to an edge device; use modulesContent."
+        )
     try:
         content = modules_content(body)
     except ManifestError as error:

@@ -1,7 +1,8 @@
-"""The body of a PUT on an identity, checked and completed (IoT Hub developer guide, "Understand the identity registry").
+"""The body of a PUT on an identity, checked and completed (IoT Hub developer guide, "Understand the identity
+registry").
 
-A PUT replaces the whole identity: what the body leaves out gets its default, and an ``authentication`` left out means new
-keys.
+A PUT replaces the whole identity: what the body leaves out gets its default, and an ``authentication`` left out means
+new keys.
 """
 
 from __future__ import annotations

@@ -104,7 +104,9 @@ def select(connection: sqlite3.Connection, job_type: str | None, status: str | N
 
 def count_active(connection: sqlite3.Connection) -> int:
     """Jobs that hold a slot: waiting for their time, running, or about to."""
-    return int(connection.execute("SELECT count(*) FROM jobs WHERE status IN ('queued', 'scheduled', 'running')").fetchone()[0])
+    return int(
+        connection.execute("SELECT count(*) FROM jobs WHERE status IN ('queued', 'scheduled', 'running')").fetchone()[0]
+    )
 
 
 def set_status(
@@ -128,7 +130,8 @@ def add_targets(connection: sqlite3.Connection, job_id: str, targets: Sequence[t
 def set_targeted(connection: sqlite3.Connection, job_id: str) -> None:
     """Note that every target of the job is there."""
     connection.execute(
-        "UPDATE jobs SET targeted = 1, device_count = (SELECT count(*) FROM device_jobs WHERE job_id = ?1) WHERE job_id = ?1",
+        "UPDATE jobs SET targeted = 1, device_count = (SELECT count(*) FROM device_jobs WHERE job_id = ?1) "
+        "WHERE job_id = ?1",
         (job_id,),
     )
 
@@ -157,9 +160,10 @@ def finish_devices(
 ) -> None:
     """Write how the job ended on some of its devices, and count them."""
     connection.execute(
-        "UPDATE device_jobs SET status = json_extract(new.value, '$[2]'), outcome = json_extract(new.value, '$[3]'), error = json_extract(new.value, '$[4]'), "
-        "started = ?3, ended = ?4, updated = ?4 FROM json_each(?2) AS new "
-        "WHERE job_id = ?1 AND device_id = json_extract(new.value, '$[0]') AND module_id = json_extract(new.value, '$[1]')",
+        "UPDATE device_jobs SET status = json_extract(new.value, '$[2]'), outcome = json_extract(new.value, '$[3]'), "
+        "error = json_extract(new.value, '$[4]'), started = ?3, ended = ?4, updated = ?4 FROM json_each(?2) AS new "
+        "WHERE job_id = ?1 AND device_id = json_extract(new.value, '$[0]') "
+        "AND module_id = json_extract(new.value, '$[1]')",
         (job_id, dump([_outcome_row(outcome) for outcome in outcomes]), started, now),
     )
     failed = sum(outcome.error is not None for outcome in outcomes)
@@ -183,9 +187,9 @@ def forget_before(connection: sqlite3.Connection, moment: float) -> None:
     connection.execute("DELETE FROM jobs WHERE ended < ?", (moment,))
 
 
-def device_documents(rows: Sequence[Any]) -> JsonObject:
-    """One row of DEVICE_ROWS as a query over devices.jobs reads it."""
-    device_id, module_id, job_id, kind, status, started, ended, created, updated, outcome, error = rows
+def device_document(row: Sequence[Any]) -> JsonObject:
+    """A row of DEVICE_ROWS as a query over devices.jobs reads it."""
+    device_id, module_id, job_id, kind, status, started, ended, created, updated, outcome, error = row
     document: JsonObject = {
         "deviceId": device_id,
         **({"moduleId": module_id} if module_id else {}),

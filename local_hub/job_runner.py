@@ -10,6 +10,7 @@ import asyncio
 import logging
 import sqlite3
 from contextlib import suppress
+from functools import partial
 
 from iot_core.errors import EdgeyardError, HubError, QueryError
 from iot_core.identity import Identity
@@ -115,9 +116,7 @@ class JobRunner:
         now = self._core.clock.now()
         for start in range(0, len(targets), TARGETS_PER_WRITE):
             part = targets[start : start + TARGETS_PER_WRITE]
-            await self._core.store.write(
-                lambda connection, part=part: job_rows.add_targets(connection, job.job_id, part, now)
-            )
+            await self._core.store.write(partial(job_rows.add_targets, job_id=job.job_id, targets=part, now=now))
         await self._core.store.write(lambda connection: job_rows.set_targeted(connection, job.job_id))
 
     async def _next_chunk(self, job: Job) -> bool:

@@ -63,7 +63,8 @@ class Jobs:
         """Queue a job and return it.
 
         HubError ArgumentInvalid, JobAlreadyExists, ThrottlingMaxActiveJobCountExceeded when every slot of the tier is
-        taken, by jobs that wait for their time too. A bad queryCondition is found when the job starts, which then fails.
+        taken, by jobs that wait for their time too. A bad queryCondition is found when the job starts, which then
+        fails.
         """
         job = _parse(job_id, body, self._core.clock.now())
 

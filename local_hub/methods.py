@@ -1,4 +1,5 @@
-"""Direct methods: a call from a service to a connected device and back (IoT Hub developer guide, "Invoke direct methods").
+"""Direct methods: a call from a service to a connected device and back (IoT Hub developer guide, "Invoke direct
+methods").
 
 Nothing is queued or repeated: a call reaches the device at most once.
 """
@@ -28,7 +29,7 @@ __all__ = ["MethodCall", "Methods", "parse_call"]
 
 @dataclass(frozen=True, kw_only=True)
 class MethodCall:
-    """A checked call: the method, its payload as JSON bytes (empty when none was given) and the time-outs in seconds."""
+    """A checked call: the method, its payload as JSON bytes (empty when none was given), time-outs in seconds."""
 
     name: str
     payload: bytes
@@ -46,9 +47,9 @@ class Methods:
     async def invoke(self, identity: Identity, body: JsonObject) -> JsonObject:
         """``{"status", "payload"}`` from the device.
 
-        HubError ArgumentInvalid, DeviceNotFound, DeviceNotOnline (not connected, or without a method subscription, once
-        the connect time-out is over), GatewayTimeout (no answer), DeviceConnectionClosedRemotely, GenericBadRequest (the
-        answer is not JSON).
+        HubError ArgumentInvalid, DeviceNotFound, DeviceNotOnline (not connected, or without a method subscription,
+        once the connect time-out is over), GatewayTimeout (no answer), DeviceConnectionClosedRemotely,
+        GenericBadRequest (the answer is not JSON).
         """
         call = parse_call(body)
         if self._core.store.read(lambda connection: load_record(connection, identity)) is None:
@@ -112,9 +113,7 @@ def parse_call(body: JsonObject) -> MethodCall:
     if connect > response:
         text = f"Device connection timeout {connect} s cannot be longer than an overall call timeout {response} s."
         raise _invalid(text)
-    return MethodCall(
-        name=name, payload=_payload_of(body), response_timeout_s=response, connect_timeout_s=connect
-    )
+    return MethodCall(name=name, payload=_payload_of(body), response_timeout_s=response, connect_timeout_s=connect)
 
 
 def _payload_of(body: JsonObject) -> bytes:

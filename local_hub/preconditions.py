@@ -1,4 +1,6 @@
-"""If-Match, as the registry and the twins read it (REST reference; what the service does beyond it was observed live)."""
+"""If-Match, as the registry and the twins read it (REST reference; what the service does beyond it was observed
+live).
+"""
 
 from __future__ import annotations
 

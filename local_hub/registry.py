@@ -1,7 +1,7 @@
 """The identity registry: devices and modules (IoT Hub developer guide, "Understand the identity registry").
 
-A PUT without If-Match creates and is refused when the identity exists; with it, it replaces the whole identity. A DELETE
-needs If-Match. Every write returns after its commit.
+A PUT without If-Match creates and is refused when the identity exists; with it, it replaces the whole identity. A
+DELETE needs If-Match. Every write returns after its commit.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ class Registry:
         return self._documents.identity(await self._core.commit(work))
 
     async def delete_device(self, device_id: str, if_match: str | None) -> None:
-        """Delete a device with its twin and modules; HubError DeviceNotFound, PreconditionFailed (also without If-Match)."""
+        """Delete a device with its twin and modules; HubError DeviceNotFound, PreconditionFailed (also without
+        If-Match).
+        """
         identity = _identity(device_id, None)
         wanted = _etag_for_delete(if_match)
 
@@ -99,7 +101,9 @@ class Registry:
         await self._core.commit(work)
 
     def get_module(self, identity: Identity) -> JsonObject:
-        """HubError ModuleNotFound; IotHubUnauthorizedAccess when the device is missing or disabled, as the service does."""
+        """HubError ModuleNotFound; IotHubUnauthorizedAccess when the device is missing or disabled, as the service
+        does.
+        """
 
         def work(connection: sqlite3.Connection) -> Record:
             _usable_device(connection, identity.device_id)
@@ -179,9 +183,7 @@ class Registry:
         if connection.execute(count, (identity.device_id,)).fetchone()[0] >= limits.MODULES_PER_DEVICE:
             text = f"Device {identity.device_id} has {limits.MODULES_PER_DEVICE} modules already."
             raise hub_error("TooManyModulesOnDevice", text)
-        record = replace(
-            self._new(identity), authentication=given.authentication, managed_by=given.managed_by
-        )
+        record = replace(self._new(identity), authentication=given.authentication, managed_by=given.managed_by)
         insert(connection, record)
         return self._created([record])
 
@@ -190,9 +192,7 @@ class Registry:
         delete(connection, record.identity)
         return self._gone([record])
 
-    def _create_device(
-        self, connection: sqlite3.Connection, identity: Identity, given: DeviceBody
-    ) -> Change[Record]:
+    def _create_device(self, connection: sqlite3.Connection, identity: Identity, given: DeviceBody) -> Change[Record]:
         record = self._new(identity)
         record = edge_scopes.on_create(connection, _with_body(record, given), given)
         insert(connection, record)
@@ -214,9 +214,7 @@ class Registry:
         return Change(result=after, ended=ended)
 
     def _update_module(self, connection: sqlite3.Connection, record: Record, given: ModuleBody) -> Change[Record]:
-        after = replace(
-            record, authentication=given.authentication, managed_by=given.managed_by, etag=record.etag + 1
-        )
+        after = replace(record, authentication=given.authentication, managed_by=given.managed_by, etag=record.etag + 1)
         update(connection, after)
         return Change(result=after)
 

@@ -1,7 +1,7 @@
 """Which devices and modules are connected now, one link each.
 
-A second link of the same identity takes over: the first is closed (IoT Hub documentation, "Communicate with IoT Hub using
-the MQTT protocol": one connection per device). Everything here runs on the event loop.
+A second link of the same identity takes over: the first is closed (IoT Hub documentation, "Communicate with IoT Hub
+using the MQTT protocol": one connection per device). Everything here runs on the event loop.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ class DeviceLink(Protocol):
         """Send a desired patch, ``$version`` in it; dropped when the device has not asked for patches. Never waits."""
 
     async def call_method(self, name: str, payload: bytes) -> tuple[int, bytes]:
-        """Send a direct method and wait for the device's status and payload; LinkClosedError when the link goes first."""
+        """Send a direct method and wait for the device's status and payload; LinkClosedError when the link goes
+        first.
+        """
 
     def close(self, reason: str) -> None:
         """End the connection; its ``detach`` may come later or never."""

@@ -32,7 +32,10 @@ async def within(clock: Clock, seconds: float, work: Coroutine[Any, Any, T]) -> 
 
 
 async def until(clock: Clock, deadline: float, condition: Callable[[], bool] = lambda: False) -> bool:
-    """Wait until the condition holds or ``clock.monotonic()`` reaches ``deadline``; says whether the condition holds."""
-    while not (holds := condition()) and (left := deadline - clock.monotonic()) > 0:
-        await asyncio.sleep(min(left, POLL_S))
+    """Wait until the condition holds or ``clock.monotonic()`` reaches ``deadline``; whether the condition holds."""
+    holds = condition()
+    while not holds and clock.monotonic() < deadline:
+        # Nobody announces that a clock was moved or a condition came true.
+        await asyncio.sleep(min(deadline - clock.monotonic(), POLL_S))
+        holds = condition()
     return holds

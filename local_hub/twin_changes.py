@@ -27,8 +27,8 @@ __all__ = ["TwinChange", "difference", "patched", "replaced", "reported_patched"
 class TwinChange:
     """A twin after a write.
 
-    ``push`` is what the device must hear of; the other parts are what a change event carries, each None when its section
-    was not touched; ``touched`` is False when the body had nothing to write.
+    ``push`` is what the device must hear of; the other parts are what a change event carries, each None when its
+    section was not touched; ``touched`` is False when the body had nothing to write.
     """
 
     record: Record

@@ -12,8 +12,8 @@ from iot_core.json_types import JsonObject
 from local_hub import twin_changes
 from local_hub.changes import Change, Core, Push
 from local_hub.documents import Documents
-from local_hub.events import Event
 from local_hub.event_shapes import EventShapes
+from local_hub.events import Event
 from local_hub.queries import Page, Queries
 from local_hub.rows import Record, load_record, update
 from local_hub.twin_changes import TwinChange
@@ -24,18 +24,20 @@ __all__ = ["Page", "Twins", "not_found"]
 class Twins:
     """Every write returns after its commit; connected devices hear of desired changes after it, in order."""
 
-    def __init__(self, core: Core, documents: Documents, shapes: EventShapes) -> None:
+    def __init__(self, core: Core, documents: Documents, shapes: EventShapes, queries: Queries) -> None:
         self._core = core
         self._documents = documents
         self._shapes = shapes
-        self._queries = Queries(core.store, documents)
+        self._queries = queries
 
     def get(self, identity: Identity) -> JsonObject:
         """The full twin; HubError DeviceNotFound, for modules too."""
         return self._documents.twin(self._record(identity))
 
     def device_view(self, identity: Identity) -> JsonObject:
-        """``{"desired": {…, "$version"}, "reported": {…, "$version"}}``, as the device reads it; HubError DeviceNotFound."""
+        """``{"desired": {…, "$version"}, "reported": {…, "$version"}}``, as the device reads it; HubError
+        DeviceNotFound.
+        """
         record = self._record(identity)
         return {"desired": record.desired.device_view(), "reported": record.reported.device_view()}
 

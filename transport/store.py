@@ -1,9 +1,9 @@
 """The durable store of the local hub and the local edge: one SQLite file, one writer, group commit.
 
 Guarantees (durability "full"): ``write`` and ``append`` return only after the commit that holds their effect has been
-synced to disk, so what was acknowledged survives a power cut; a write is kept whole or not at all; writes take effect in
-the order of the calls; a read that starts after a write returned sees it. "normal" leaves the sync out of commits: a killed
-process loses nothing, a power cut may lose the last commits, never the file.
+synced to disk, so what was acknowledged survives a power cut; a write is kept whole or not at all; writes take effect
+in the order of the calls; a read that starts after a write returned sees it. "normal" leaves the sync out of commits:
+a killed process loses nothing, a power cut may lose the last commits, never the file.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -66,9 +67,7 @@ class Store:
             raise error if isinstance(error, StoreError) else StoreError(f"{path}: {error}") from error
         return cls(path, writer(connection, path))
 
-    async def write(
-        self, work: Callable[[sqlite3.Connection], T], *, after: Callable[[T], None] | None = None
-    ) -> T:
+    async def write(self, work: Callable[[sqlite3.Connection], T], *, after: Callable[[T], None] | None = None) -> T:
         """Run ``work`` on the writer thread and return its result once it is on disk.
 
         What it raises undoes its own changes alone and is raised here; sqlite3 errors, and the failure of the commit,
@@ -81,9 +80,7 @@ class Store:
         self._writer.submit(Write(work, future, loop, after))
         return await future
 
-    async def append(
-        self, stream: str, records: Sequence[bytes], *, after: Callable[[int], None] | None = None
-    ) -> int:
+    async def append(self, stream: str, records: Sequence[bytes], *, after: Callable[[int], None] | None = None) -> int:
         """Add records to the end of a stream; returns the number of the first (counted from 0) once they are on disk.
 
         ``after`` as in ``write``.
@@ -97,7 +94,7 @@ class Store:
         return await future
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run ``work`` on this thread's read connection, on one snapshot of what is committed; StoreError on failure."""
+        """Run ``work`` on this thread's read connection, on one snapshot of what is committed; StoreError."""
         connection = self._reader()
         try:
             connection.execute("BEGIN")
@@ -116,7 +113,7 @@ class Store:
 
     def records(self, stream: str, first: int = 0) -> Iterator[bytes]:
         """The records of a stream from number ``first`` on, segment by segment; sees later commits as it goes."""
-        while (segment := self.read(lambda connection: _segment_at(connection, stream, first))) is not None:
+        while (segment := self.read(partial(_segment_at, stream=stream, record=first))) is not None:
             start, count, blob = segment
             yield from list(decode_records(blob, count))[max(first - start, 0) :]
             first = start + count

@@ -1,7 +1,7 @@
 """The database file's format: the store's own tables, and its owner's schema as one SQL file per version.
 
-``PRAGMA application_id`` tells the store's format, ``PRAGMA user_version`` the owner's schema version: version N is what
-the first N schema files give, one after another. What is newer than the program is refused, never guessed at.
+``PRAGMA application_id`` tells the store's format, ``PRAGMA user_version`` the owner's schema version: version N is
+what the first N schema files give, one after another. What is newer than the program is refused, never guessed at.
 """
 
 from __future__ import annotations

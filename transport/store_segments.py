@@ -40,7 +40,9 @@ def split_records(records: list[bytes]) -> Iterator[list[bytes]]:
 
 
 def decode_records(blob: bytes, count: int) -> Iterator[bytes]:
-    """The records of a blob in the order they were appended; StoreError when the blob does not hold ``count`` of them."""
+    """The records of a blob in the order they were appended; StoreError when the blob does not hold ``count`` of
+    them.
+    """
     start = count * _LENGTH_BYTES
     if len(blob) < start:
         raise StoreError(f"a segment of {count} records is cut short: {len(blob)} bytes")

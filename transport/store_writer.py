@@ -103,7 +103,7 @@ class Writer:
             self._execute_group(group)
         except Exception as error:  # whatever it was, nobody may wait for ever
             self._fail_group(group, error)
-        self._acknowledge(group)
+        self.acknowledge(group)
 
     def _execute_group(self, group: list[Write | Append]) -> None:
         if self._broken:
@@ -175,7 +175,8 @@ class Writer:
             return False
         return True
 
-    def _acknowledge(self, group: list[Write | Append]) -> None:
+    def acknowledge(self, group: list[Write | Append]) -> None:
+        """Tell every caller of a group how it ended."""
         by_loop: dict[asyncio.AbstractEventLoop, list[Write | Append]] = {}
         for item in group:
             by_loop.setdefault(item.loop, []).append(item)

@@ -91,7 +91,7 @@ def is_loopback(host_name: str) -> bool:
 
 
 def authority_for(host_name: str, home: Path) -> Path | None:
-    """The certificate of the local hub's own authority, where `host_name` can be a local hub's and the file is there."""
+    """The local hub's own authority, where `host_name` can be a local hub's and the file is there."""
     file = HubHome(home).authority
     return file if is_loopback(host_name) and file.is_file() else None
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeyard.demo.findings import Finding
-from edgeyard.demo.yard import EDGE_DEVICE, Yard
+from edgeyard.demo.yard import Yard
 
 __all__ = ["format_findings", "format_look_around"]
 
@@ -28,7 +28,7 @@ def format_look_around(yard: Yard) -> RenderableType:
     commands = (
         f"export EDGEYARD_HOME={yard.home}",
         "edgeyard hub trace",
-        f"edgeyard edge list {EDGE_DEVICE}",
+        "edgeyard edge list",
         "edgeyard query \"SELECT deviceId, tags.building FROM devices WHERE tags.building = 'B1'\"",
         f"edgeyard sentiment --url http://{yard.edge_host}:5000 'Works like a charm'",
         f"edgeyard score --url http://{yard.edge_host}:5001 modules/scorer/samples/cat.jpg",

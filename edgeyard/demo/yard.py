@@ -159,7 +159,9 @@ async def _modules_running(home: Path, edge: Child, modules: frozenset[str]) -> 
     with suppress(TimeoutError):
         async with asyncio.timeout(MODULES_START_S):
             while True:
-                states = {row.name: row.status for row in await list_modules(home / "edge" / EDGE_DEVICE)}
+                states = {
+                    row.name: row.status for row in await asyncio.to_thread(list_modules, home / "edge" / EDGE_DEVICE)
+                }
                 if all(states.get(module) == "running" for module in modules):
                     return
                 if not edge.running:

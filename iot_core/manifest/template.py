@@ -130,7 +130,7 @@ def _refuse_left_over(document: JsonObject, unresolved: frozenset[str]) -> None:
     if left:
         path = next(iter(left.values()))
         names = ", ".join(left)
-        raise ManifestError(f"{names} is left over: give the variable a value or the module an image", path=path)
+        raise ManifestError(f"{names} is left over: give the variable a value (in the environment or .env) or the module an image", path=path)
 
 
 def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:

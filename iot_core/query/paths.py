@@ -22,8 +22,10 @@ _TWIN_ROOTS: Final = (
     "connectionStateUpdatedTime cloudToDeviceMessageCount authenticationType x509Thumbprint modelId version tags "
     "properties capabilities deviceScope parentScopes configurations generationId managedBy"
 )
-_JOB_ROOTS: Final = "deviceId moduleId jobId jobType status startTimeUtc endTimeUtc createdDateTimeUtc lastUpdatedDateTimeUtc "
-    "outcome error"
+_JOB_ROOTS: Final = (
+    "deviceId moduleId jobId jobType status startTimeUtc endTimeUtc createdDateTimeUtc lastUpdatedDateTimeUtc outcome "
+    "error"
+)
 
 
 def _roots(names: str, **others: str) -> dict[str, str]:

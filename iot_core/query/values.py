@@ -65,7 +65,7 @@ _TYPES: Final[dict[type, _Type]] = {
 _ORDERED: Final = frozenset({_Type.BOOLEAN, _Type.NUMBER, _Type.STRING})
 
 
-def equal(left: Any, right: Any) -> Truth:
+def equal(left: object, right: object) -> Truth:
     """`=`; two objects or arrays give UNDEFINED."""
     if left is UNDEFINED or right is UNDEFINED:
         return UNDEFINED

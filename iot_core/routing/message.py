@@ -5,11 +5,11 @@ Source of the rules: Azure/iotedge, edge-hub, `RoutingMessageConverter`, `Messag
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Final, Self
+from typing import Any, Final, Generic, Self, TypeVar
 
 import orjson
 
@@ -43,6 +43,22 @@ def edge_system_properties(system: Mapping[str, str]) -> dict[str, str]:
     return {EDGE_SYSTEM_NAMES.get(name, name): value for name, value in system.items()}
 
 
+_T = TypeVar("_T")
+
+
+class _Lazy(Generic[_T]):
+    """An attribute computed when first read. `functools.cached_property` takes a lock for it before Python 3.12."""
+
+    def __init__(self, compute: Callable[[Any], _T]) -> None:
+        self._compute = compute
+        self._name = compute.__name__
+        self.__doc__ = compute.__doc__
+
+    def __get__(self, message: Any, owner: type[Any]) -> _T:
+        value = message.__dict__[self._name] = self._compute(message)
+        return value
+
+
 @dataclass(frozen=True)
 class RoutedMessage:
     """What a route can ask about a message.
@@ -67,22 +83,22 @@ class RoutedMessage:
             body=message.get("body", b""),
         )
 
-    @cached_property
+    @_Lazy
     def folded_source(self) -> str:
         """The source as routes compare it: lower case, with one slash at its end."""
         return self.source.lower() + "/"
 
-    @cached_property
+    @_Lazy
     def folded_properties(self) -> dict[str, str | None]:
         """Application properties by lower-case name."""
         return {name.lower(): value for name, value in self.properties.items()}
 
-    @cached_property
+    @_Lazy
     def folded_system(self) -> dict[str, str]:
         """System properties by lower-case name."""
         return {name.lower(): value for name, value in self.system_properties.items()}
 
-    @cached_property
+    @_Lazy
     def document(self) -> dict[str, Any] | None:
         """The body as a JSON object, or None where `$body` is undefined.
 
@@ -116,4 +132,12 @@ def _loads(text: bytes | str) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
+        return _loads_leniently(text)
+
+
+def _loads_leniently(text: bytes | str) -> Any:
+    """For NaN, infinities and integers of any size, which the edge hub's JSON reader takes too."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
         return None

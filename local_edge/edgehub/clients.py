@@ -101,7 +101,8 @@ class ModuleClient:
     def gone(self) -> None:
         """The connection is over: whoever waits on it hears so."""
         error: EdgeyardError = ClientGoneError(f"module {self.module} disconnected")
-        for future in (*self._unacknowledged.values(), *self._calls.values()):
+        waiting: list[asyncio.Future[Any]] = [*self._unacknowledged.values(), *self._calls.values()]
+        for future in waiting:
             if not future.done():
                 future.set_exception(error)
 

@@ -31,7 +31,12 @@ class ConfigKeeper:
     """Calls `apply` with every good configuration; a bad one is reported with 400 and the one before it stays."""
 
     def __init__(
-        self, *, link: Callable[[], UpstreamLink], twins: TwinStore, clock: Clock, apply: Callable[[EdgeHubConfig], None]
+        self,
+        *,
+        link: Callable[[], UpstreamLink],
+        twins: TwinStore,
+        clock: Clock,
+        apply: Callable[[EdgeHubConfig], None],
     ) -> None:
         self._link = link
         self._twins = twins

@@ -1,4 +1,4 @@
-"""The edge hub as a whole: routes what modules send, keeps it until it arrived, and brings twins and methods to modules."""
+"""The edge hub as a whole: routes what modules send, keeps it until it arrived, brings twins and methods to them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from iot_core.clock import Clock
 from iot_core.message import Message
 from iot_core.topics import Subscription
 from local_edge.config import EdgeConfig
-from local_edge.edgehub.clients import Clients
+from local_edge.edgehub.clients import ClientGoneError, Clients
 from local_edge.edgehub.config_keeper import OWN, ConfigKeeper
 from local_edge.edgehub.front import EdgeHubFront
 from local_edge.edgehub.login import LoginRules
@@ -35,6 +35,9 @@ __all__ = ["EdgeHub"]
 
 CLEANUP_PERIOD_S = 1800.0
 """Seconds between removals of expired messages (the edge hub's MessageCleanupIntervalSecs)."""
+
+_STAMPED = ("connectionDeviceId", "connectionModuleId")
+"""What the edge hub says about the sender, whatever the sender says."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,9 +60,7 @@ class EdgeHub:
         self._hub_config = DEFAULT_CONFIG
         self._keeper = ConfigKeeper(link=lambda: self.link(OWN), twins=twins, clock=clock, apply=self._apply)
         self.methods = ModuleMethods(self._clients)
-        self.login = LoginRules(
-            device=config.device_id, hosts=(config.hub_host, config.host), keys=keys, clock=clock
-        )
+        self.login = LoginRules(device=config.device_id, hosts=(config.hub_host, config.host), keys=keys, clock=clock)
         self.front = EdgeHubFront(
             login=self.login,
             clients=self._clients,
@@ -94,7 +95,9 @@ class EdgeHub:
 
     def busy_modules(self) -> set[str]:
         """Modules from which something still waits to go upstream."""
-        waiting = {endpoint.partition("/")[2] for endpoint in self._messages.endpoints() if endpoint.startswith(UPSTREAM)}
+        waiting = {
+            endpoint.partition("/")[2] for endpoint in self._messages.endpoints() if endpoint.startswith(UPSTREAM)
+        }
         return waiting | {module for module in self._keys.modules if self._twins.has_unsent(module)}
 
     def forget(self, module: str) -> None:
@@ -111,6 +114,8 @@ class EdgeHub:
 
     async def telemetry(self, module: str, message: Message) -> None:
         """Return once the message is stored for every endpoint that a route chose; without one it is dropped."""
+        stamp = dict(zip(_STAMPED, (self._config.device_id, module), strict=True))
+        message = Message(message.body, message.properties, {**message.system, **stamp})
         chosen = deliveries(self._hub_config, module, message)
         if not chosen:
             _log.debug("a message of module %s matches no route", module)
@@ -172,7 +177,7 @@ class EdgeHub:
             self._twins.desired_patch(module, patch)
 
     async def _close_idle(self, module: str) -> None:
-        """Leave the hub for a module that went away, once nothing of it waits; the hub then shows it as disconnected."""
+        """Leave the hub for a module that went away and of which nothing waits: the hub shows it as disconnected."""
         link = self._links.get(module)
         if link is None or module == OWN or self._clients.get(module) or module in self.busy_modules():
             return
@@ -193,7 +198,9 @@ class EdgeHub:
             pump = self._pumps.pop(endpoint, None)
             if pump is not None:
                 await pump.close()
-            _log.warning("%d messages for %s dropped: no route", await self._messages.remove_endpoint(endpoint), endpoint)
+            _log.warning(
+                "%d messages for %s dropped: no route", await self._messages.remove_endpoint(endpoint), endpoint
+            )
 
     def _pump(self, endpoint: str) -> Pump:
         if endpoint not in self._pumps:
@@ -209,7 +216,10 @@ class EdgeHub:
         await link.up()
         identity = self._config.identity(module)
         results = await asyncio.gather(
-            *(link.publish(topics.telemetry(identity, item.message), item.message.body) for item in batch),
+            *(
+                link.publish(topics.telemetry(identity, _without(item.message, *_STAMPED)), item.message.body)
+                for item in batch
+            ),
             return_exceptions=True,
         )
         arrived = [item.id for item, result in zip(batch, results, strict=True) if result is None]
@@ -271,9 +281,15 @@ class _InputSender:
 
     async def __call__(self, batch: Sequence[QueuedMessage]) -> list[int]:
         arrived: list[int] = []
-        with contextlib.suppress(UpstreamError):
+        with contextlib.suppress(ClientGoneError):
             for item in batch:
                 client = await self._clients.ready(self._module, Subscription.INPUTS)
-                await client.deliver(self._input, item.message)
+                await client.deliver(self._input, _without(item.message, "outputName"))
                 arrived.append(item.id)
         return arrived
+
+
+def _without(message: Message, *names: str) -> Message:
+    """The message without these system properties."""
+    system = {name: value for name, value in message.system.items() if name not in names}
+    return Message(message.body, message.properties, system)

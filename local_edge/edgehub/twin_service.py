@@ -1,8 +1,8 @@
 """Twins between modules and the hub: reads through to the hub, answers from the copy while it is away.
 
 Rules: IoT Edge documentation, "Understand extended offline capabilities", and the edge hub's twin manager: a desired
-patch that does not follow on the known version is replaced by the difference to the whole twin; a reported patch is merged,
-kept and sent at most once per period.
+patch that does not follow on the known version is replaced by the difference to the whole twin; a reported patch is
+merged, kept and sent at most once per period.
 """
 
 from __future__ import annotations

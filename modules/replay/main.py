@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from device.azure_client import SdkClient
 from device.logs import configure_logs
 from device.process import run_process
@@ -20,7 +18,3 @@ def main() -> int:
     """The command; returns the exit code."""
     configure_logs()
     return run_process(run)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

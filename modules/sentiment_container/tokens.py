@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 __all__ = ["ngrams"]
 
@@ -17,7 +18,7 @@ def ngrams(text: str) -> set[str]:
     """
     lowered = _NEGATED.sub(" n't", text.lower().replace("’", "'"))
     words = _collapse(_TOKEN.findall(lowered))
-    pairs = (f"{first} {second}" for first, second in zip(words, words[1:], strict=False))
+    pairs = (f"{first} {second}" for first, second in pairwise(words))
     return {*words, *pairs}
 
 

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import RunningHub, edgeyard
+
+from tests.acceptance.support import RunningHub, edgeyard
 
 pytestmark = pytest.mark.acceptance
 

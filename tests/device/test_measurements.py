@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -13,7 +14,7 @@ from iot_core.errors import InputError
 @pytest.mark.parametrize("city", CITIES)
 def test_a_year_of_hours_in_order(city: str) -> None:
     readings = temperatures(city)
-    steps = [after.time - before.time for before, after in zip(readings, readings[1:], strict=False)]
+    steps = [after.time - before.time for before, after in pairwise(readings)]
     assert len(readings) == 8759
     assert steps.count(timedelta(hours=1)) == len(steps) - 1
     assert steps.count(timedelta(hours=2)) == 1

@@ -39,14 +39,11 @@ async def accept() -> MethodAnswer:
 @pytest.fixture
 def table() -> MethodTable:
     table = MethodTable()
-    for name, function in {
-        "reboot": reboot,
-        "start": start,
-        "refuse": refuse,
-        "breakDown": break_down,
-        "accept": accept,
-    }.items():
-        table.add(name, function)
+    table.add("reboot", reboot)
+    table.add("start", start)
+    table.add("refuse", refuse)
+    table.add("breakDown", break_down)
+    table.add("accept", accept)
     return table
 
 

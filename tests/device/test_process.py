@@ -16,10 +16,10 @@ import pytest
 from device import health
 
 SERVE = """
-import asyncio, sys
 from device.app import App
 from device.fake_client import FakeHubClient
-from device.process import run_process
+from device.logs import configure_logs
+from device.process import leave, run_process
 from device.settings import ReportingSettings
 
 async def main() -> int:
@@ -32,51 +32,55 @@ async def main() -> int:
     await app.run()
     return 0
 
-sys.exit(run_process(main))
+configure_logs()
+leave(run_process(main))
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_an_application_cleanly_within_five_seconds(number: signal.Signals) -> None:
     with subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        began = time.monotonic()
-        process.send_signal(number)
-        assert process.wait(10) == 0
-        assert time.monotonic() - began < 5
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            began = time.monotonic()
+            process.send_signal(number)
+            assert process.wait(10) == 0
+            assert time.monotonic() - began < 5
+        finally:
+            process.kill()
 
 
 def test_a_library_s_thread_that_hangs_does_not_keep_the_process() -> None:
     code = """
-        import sys, threading
-        from device.process import run_process
+        import threading
+        from device.process import leave, run_process
 
         async def main() -> int:
             threading.Thread(target=threading.Event().wait).start()
             return 7
 
-        sys.exit(run_process(main))
+        leave(run_process(main))
     """
     assert subprocess.run([sys.executable, "-c", textwrap.dedent(code)], timeout=20).returncode == 7
 
 
 async def test_the_heartbeat_touches_the_file_while_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "healthy"
-    monkeypatch.setenv(health.HEALTH_FILE, str(file))
+    monkeypatch.setenv(health.HEALTH_FILE, str(tmp_path / "healthy"))
     monkeypatch.setattr(health, "BEAT_S", 0.01)
-    well, asked = False, asyncio.Event()
+    answers: list[bool] = []
+    ill_seen, well_seen = asyncio.Event(), asyncio.Event()
 
     def is_well() -> bool:
-        asked.set()
-        return well
+        (well_seen if ill_seen.is_set() and answers[-1] else ill_seen).set()
+        answers.append(len(answers) >= 3)
+        return answers[-1]
 
     task = asyncio.create_task(health.beat(is_well))
-    await asked.wait()
+    await ill_seen.wait()
     assert health.main() == 1
-    well = True
-    while health.main() == 1:
-        await asyncio.sleep(0)
+    await well_seen.wait()
+    assert health.main() == 0
     task.cancel()
 
 

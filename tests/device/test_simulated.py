@@ -72,9 +72,7 @@ async def test_battery_and_memory_are_reported(hub: FakeHubClient) -> None:
     assert 1 < hub.reported["memory"] < 100_000
 
 
-async def test_reboot_goes_away_comes_back_and_reports(
-    hub: FakeHubClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_reboot_goes_away_comes_back_and_reports(hub: FakeHubClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulated, "REBOOT_PAUSE_S", 0.01)
     async with started(hub):
         answer = await hub.call("reboot", {"delaySeconds": 0})

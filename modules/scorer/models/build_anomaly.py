@@ -3,11 +3,11 @@
 # requires-python = ">=3.11,<3.14"
 # dependencies = ["onnx==1.22.0", "numpy==2.4.6"]
 # ///
-"""Writes anomaly.onnx: `python build_anomaly.py [--window 336] [--out FOLDER]`. Nothing is trained: it is all arithmetic.
+"""Writes anomaly.onnx: `python build_anomaly.py [--window 336] [--out FOLDER]`. Nothing is trained, it is arithmetic.
 
 `window` [N, W] float32, oldest value first → `score` [N] float32 in 0..1: how unusual the last value of each window is,
-judged by the rest of that window alone. The window is standardised by the values before the last; three views of it follow,
-each with a rank (the share of the window's own history that was less unusual) and a size in units of that history:
+judged by the rest of that window alone. The window is standardised by the values before the last; three views of it
+follow, each with a rank (the share of the window's own history that was less unusual) and a size (in units of it):
 
     gaussian   distance from the mean, in standard deviations
     ewma       distance from the exponentially weighted mean of the values just before, against its usual error
@@ -92,7 +92,9 @@ def standardised(graph: Graph, window: str, length: int) -> str:
     mean = graph.mean(history, keep=1)
     spread = graph.add("Sub", history, mean)
     deviation = graph.add("Sqrt", graph.mean(graph.add("Mul", spread, spread), keep=1))
-    floor = graph.add("Mul", graph.add("Add", graph.add("Abs", mean), graph.constant(1.0)), graph.constant(FLOOR_DEVIATION))
+    floor = graph.add(
+        "Mul", graph.add("Add", graph.add("Abs", mean), graph.constant(1.0)), graph.constant(FLOOR_DEVIATION)
+    )
     return graph.add("Div", graph.add("Sub", window, mean), graph.add("Add", deviation, floor))
 
 

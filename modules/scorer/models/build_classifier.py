@@ -10,8 +10,8 @@
 """Builds classifier.onnx and classifier.labels.txt: `python build_classifier.py [--out FOLDER]` (under a minute).
 
 EfficientNet-Lite0 with its published weights, exported by torch, quantised to int8 (static, QDQ) on crops of packaged
-photographs. The weights want (x - 127) / 128; two nodes at the front of the graph make that out of the input that ResNet50v2
-takes (RGB / 255, then ImageNet mean and deviation), so clients of ResNet50v2 need no change.
+photographs. The weights want (x - 127) / 128; two nodes at the front of the graph make that out of the input that
+ResNet50v2 takes (RGB / 255, then ImageNet mean and deviation), so clients of ResNet50v2 need no change.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ def accept_resnet_input(path: Path) -> None:
         [numpy_helper.from_array(scale, "resnet_scale"), numpy_helper.from_array(offset, "resnet_offset")]
     )
     graph.node.insert(0, helper.make_node("Mul", [INPUT, "resnet_scale"], ["resnet_scaled"], name="resnet_scale_node"))
-    graph.node.insert(1, helper.make_node("Add", ["resnet_scaled", "resnet_offset"], ["lite_input"], name="resnet_offset_node"))
+    graph.node.insert(
+        1, helper.make_node("Add", ["resnet_scaled", "resnet_offset"], ["lite_input"], name="resnet_offset_node")
+    )
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
 
@@ -84,7 +86,18 @@ def calibration_photographs() -> list[Image.Image]:
     from skimage import data
     from sklearn.datasets import load_sample_images
 
-    names = ("astronaut", "chelsea", "coffee", "rocket", "camera", "coins", "grass", "gravel", "brick", "hubble_deep_field")
+    names = (
+        "astronaut",
+        "chelsea",
+        "coffee",
+        "rocket",
+        "camera",
+        "coins",
+        "grass",
+        "gravel",
+        "brick",
+        "hubble_deep_field",
+    )
     arrays = [getattr(data, name)() for name in names] + load_sample_images().images
     return [Image.fromarray(array).convert("RGB") for array in arrays]
 

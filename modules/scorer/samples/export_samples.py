@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-LONG_SIDE = 320  # pixels: above the 224 the classifier looks at, small enough for a repository
+SHORT_SIDE = 320  # pixels: above the 256 that the classifier scales to, small enough for a repository
 JPEG_QUALITY = 85  # every photograph stays below 60 KB
 
 
@@ -35,7 +35,8 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     for name, pixels in photographs().items():
         image = Image.fromarray(pixels)
-        image.thumbnail((LONG_SIDE, LONG_SIDE), Image.Resampling.LANCZOS)
+        scale = SHORT_SIDE / min(image.size)
+        image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
         image.save(folder / f"{name}.jpg", quality=JPEG_QUALITY, optimize=True)
 
 

@@ -7,11 +7,12 @@
 
     python -m modules.sentiment_container.models.build_sentiment --data FOLDER [--out FOLDER]
 
-FOLDER holds SST-2 as train.tsv and dev.tsv (`text TAB label`, 1 = positive). Its text is not part of this repository. The
-model is a logistic regression on the presence of words and pairs of words, each weighed by its inverse document frequency,
-without an intercept: text of which it knows no word scores 0.5. It learns from SST-2 (film reviews), from the word list of
-vaderSentiment (MIT) and from our own reviews; neutral sentences are given once with each label, which draws their words to
-0.5. N-grams that occur once are dropped, also so that the vocabulary cannot give the training text back.
+FOLDER holds SST-2 as train.tsv and dev.tsv (`text TAB label`, 1 = positive). Its text is not part of this repository.
+The model is a logistic regression on the presence of words and pairs of words, each weighed by its inverse document
+frequency, without an intercept: text of which it knows no word scores 0.5. It learns from SST-2 (film reviews), the
+word list of vaderSentiment (MIT) and our own reviews; neutral sentences are given once with each label, which draws
+their words to 0.5. The logit is then multiplied by x² / (1 + x²), which leaves strong evidence as it is and draws weak
+evidence to 0.5. N-grams that occur once are dropped, also so that the vocabulary cannot give the training text back.
 """
 
 from __future__ import annotations
@@ -104,14 +105,19 @@ def write_model(path: Path, weights: npt.NDArray[np.float32]) -> None:
 
     table = numpy_helper.from_array(np.concatenate([[0.0], weights]).astype(np.float32), "weights")
     axis = numpy_helper.from_array(np.array([1], dtype=np.int64), "axis")
+    one = numpy_helper.from_array(np.array(1.0, dtype=np.float32), "one")
     nodes = [
         helper.make_node("Gather", ["weights", "features"], ["weight_of"]),
-        helper.make_node("ReduceSum", ["weight_of", "axis"], ["logit"], keepdims=0),
+        helper.make_node("ReduceSum", ["weight_of", "axis"], ["evidence"], keepdims=0),
+        helper.make_node("Mul", ["evidence", "evidence"], ["square"]),
+        helper.make_node("Add", ["square", "one"], ["more"]),
+        helper.make_node("Div", ["square", "more"], ["certainty"]),
+        helper.make_node("Mul", ["evidence", "certainty"], ["logit"]),
         helper.make_node("Sigmoid", ["logit"], ["score"]),
     ]
     features = helper.make_tensor_value_info("features", TensorProto.INT64, ["N", "K"])
     score = helper.make_tensor_value_info("score", TensorProto.FLOAT, ["N"])
-    graph = helper.make_graph(nodes, "sentiment", [features], [score], [table, axis])
+    graph = helper.make_graph(nodes, "sentiment", [features], [score], [table, axis, one])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
@@ -131,8 +137,11 @@ def main() -> None:
     arguments = parser.parse_args()
     vocabulary, weights = train(training_set(arguments.data))
     write_model(arguments.out / "sentiment.onnx", weights)
-    (arguments.out / "sentiment.vocabulary.txt").write_text("".join(f"{gram}\n" for gram in vocabulary), encoding="utf-8")
-    print(f"{len(vocabulary)} n-grams, accuracy on dev.tsv {accuracy(arguments.out, read_tsv(arguments.data / 'dev.tsv')):.3f}")
+    (arguments.out / "sentiment.vocabulary.txt").write_text(
+        "".join(f"{gram}\n" for gram in vocabulary), encoding="utf-8"
+    )
+    correct = accuracy(arguments.out, read_tsv(arguments.data / "dev.tsv"))
+    print(f"{len(vocabulary)} n-grams, accuracy on dev.tsv {correct:.3f}")
 
 
 if __name__ == "__main__":

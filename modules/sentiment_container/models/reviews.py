@@ -1,6 +1,6 @@
 """Short product reviews written for Edgeyard (MIT, like the rest): training text beside the film reviews of SST-2.
 
-They bring the words of shops (buy, refund, broke, delivery) and plain neutral statements, which film critics do not use.
+They bring the words of shops (buy, refund, broke, delivery) and plain neutral statements, which critics do not use.
 """
 
 from __future__ import annotations
@@ -11,12 +11,70 @@ __all__ = ["NEGATIVE", "NEUTRAL", "POSITIVE"]
 
 _THINGS = ("product", "item", "kettle", "phone", "camera", "thing", "speaker", "lamp", "toaster", "app")
 
-_GOOD = """amazing awesome beautiful brilliant excellent fabulous fantastic flawless good great impressive incredible lovely
-magnificent marvellous outstanding perfect reliable solid splendid stunning superb terrific wonderful""".split()
-_BAD = """abysmal annoying appalling awful bad broken cheap defective dreadful faulty flimsy horrible horrid lousy pathetic poor
-rubbish shoddy terrible unreliable unusable useless worthless wretched""".split()
+_GOOD = (
+    "amazing",
+    "awesome",
+    "beautiful",
+    "brilliant",
+    "excellent",
+    "fabulous",
+    "fantastic",
+    "flawless",
+    "good",
+    "great",
+    "impressive",
+    "incredible",
+    "lovely",
+    "magnificent",
+    "marvellous",
+    "outstanding",
+    "perfect",
+    "reliable",
+    "solid",
+    "splendid",
+    "stunning",
+    "superb",
+    "terrific",
+    "wonderful",
+)
+_BAD = (
+    "abysmal",
+    "annoying",
+    "appalling",
+    "awful",
+    "bad",
+    "broken",
+    "cheap",
+    "defective",
+    "dreadful",
+    "faulty",
+    "flimsy",
+    "horrible",
+    "horrid",
+    "lousy",
+    "pathetic",
+    "poor",
+    "rubbish",
+    "shoddy",
+    "terrible",
+    "unreliable",
+    "unusable",
+    "useless",
+    "worthless",
+    "wretched",
+)
 _LOVE = ("love", "adore", "really like", "really love", "enjoy", "absolutely love", "am delighted with", "recommend")
-_HATE = ("hate", "despise", "loathe", "detest", "really hate", "really dislike", "regret buying", "can't stand", "returned")
+_HATE = (
+    "hate",
+    "despise",
+    "loathe",
+    "detest",
+    "really hate",
+    "really dislike",
+    "regret buying",
+    "can't stand",
+    "returned",
+)
 
 _GOOD_PATTERNS = (
     "This {thing} is {word}.",
@@ -178,7 +236,7 @@ There is a table in the kitchen.
 She works in the city."""
 
 
-def _filled(patterns: tuple[str, ...], words: list[str]) -> list[str]:
+def _filled(patterns: tuple[str, ...], words: tuple[str, ...]) -> list[str]:
     return [
         pattern.format(word=word, thing=_THINGS[(index + offset) % len(_THINGS)])
         for offset, pattern in enumerate(patterns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def cases(expectation: str) -> list[Any]:
     return [pytest.param(case, id=str(case["n"])) for case in TABLE["cases"] if expectation in case]
 
 
-def identity(row: dict[str, Any]) -> str:
+def identity(row: Mapping[str, Any]) -> str:
     if "jobId" in row:
         return f"{row['deviceId']}@{row['jobId']}"
     return f"{row['deviceId']}/{row['moduleId']}" if "moduleId" in row else str(row["deviceId"])

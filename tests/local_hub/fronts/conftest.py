@@ -1,20 +1,20 @@
-"""One hub process for all tests of the fronts, and small clients of it that share nothing with the hub's own code paths."""
+"""One hub process for all tests of the fronts, and small clients of it."""
 
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import ssl
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -82,15 +82,25 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
 
 
 @pytest.fixture
-def starter() -> Callable[..., HubProcess]:
-    """Starts a hub of the test's own; the test stops it."""
-    return start_hub
+def own_hub(tmp_path: Path) -> Iterator[Callable[[], HubProcess]]:
+    """Starts a hub of the test's own; called again, it stops that and starts it anew on the same folder and address."""
+    host, started = free_loopback_address([8443, 8883]), list[HubProcess]()
+
+    def start() -> HubProcess:
+        if started:
+            started[-1].stop()
+        started.append(start_hub(tmp_path, host))
+        return started[-1]
+
+    yield start
+    started[-1].stop()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     status: int
-    headers: dict[str, str]
+    headers: Mapping[str, str]
+    """Names in any case."""
     body: Any
 
 
@@ -108,8 +118,7 @@ class Device:
         return f"HostName={self.host};DeviceId={self.identity.device_id}{module};SharedAccessKey={self.key}"
 
     def token(self, expires_in: float = 3600.0) -> str:
-        resource = quote(self.identity.resource(self.host), safe="")
-        return sas.sign(resource, self.key, int(time.time() + expires_in))
+        return sas.sign(self.identity.resource(self.host), self.key, int(time.time() + expires_in))
 
 
 class RestClient:
@@ -126,7 +135,7 @@ class RestClient:
         body: Any = None,
         *,
         token: str | None = "owner",
-        data: bytes | None = None,
+        data: bytes | io.BytesIO | None = None,
         query: str = f"api-version={API_VERSION}",
         **headers: str,
     ) -> Answer:
@@ -141,7 +150,7 @@ class RestClient:
         async with self._session.request(verb, url, data=payload, headers=sent, ssl=self._hub.tls) as reply:
             text = await reply.text()
             return Answer(
-                status=reply.status, headers=dict(reply.headers), body=json.loads(text) if text.strip() else None
+                status=reply.status, headers=reply.headers, body=json.loads(text) if text.strip() else None
             )
 
     async def device(self, module: str | None = None, **fields: Any) -> Device:
@@ -158,9 +167,15 @@ class RestClient:
 
 
 @pytest.fixture
-async def rest(hub: HubProcess) -> AsyncIterator[RestClient]:
+async def rest_of() -> AsyncIterator[Callable[[HubProcess], RestClient]]:
+    """REST clients of any hub."""
     async with aiohttp.ClientSession() as session:
-        yield RestClient(hub, session)
+        yield lambda hub: RestClient(hub, session)
+
+
+@pytest.fixture
+def rest(hub: HubProcess, rest_of: Callable[[HubProcess], RestClient]) -> RestClient:
+    return rest_of(hub)
 
 
 class Trace:

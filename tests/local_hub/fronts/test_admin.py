@@ -40,3 +40,13 @@ async def test_other_paths_are_404(admin_door: Any) -> None:
     async with aiohttp.ClientSession() as session:
         assert (await session.get(url("/"), headers=headers)).status == 404
         assert (await session.get(url("/stop"), headers=headers)).status == 404
+
+
+async def test_stop_ends_the_hub_and_its_streams(own_hub: Any) -> None:
+    hub = own_hub()
+    running, token = hub.running, (hub.home / "hub" / "admin.token").read_text()
+    base, headers = f"http://{running['admin_host']}:{running['admin_port']}", {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession() as session, session.get(f"{base}/events", headers=headers) as stream:
+        assert (await session.post(f"{base}/stop", headers=headers)).status == 202
+        assert await stream.read() == b""
+    assert hub.process.wait(timeout=10) == 0

@@ -1,0 +1,104 @@
+"""The hub's core: every part over one store, without a socket of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from iot_core.clock import Clock
+from iot_core.errors import StoreError
+from iot_core.identity import Identity
+from iot_core.limits import TIERS
+from local_hub.auth import Authenticator
+from local_hub.changes import Core
+from local_hub.config import HubConfig
+from local_hub.configurations import Configurations
+from local_hub.documents import Documents
+from local_hub.event_shapes import EventShapes
+from local_hub.events import EventStream
+from local_hub.job_runner import JobRunner
+from local_hub.jobs import Jobs
+from local_hub.messaging import Messaging
+from local_hub.methods import Methods
+from local_hub.policies import Policies
+from local_hub.queries import Queries
+from local_hub.registry import Registry
+from local_hub.rows import key
+from local_hub.sessions import Sessions
+from local_hub.twins import Twins
+from transport.store import Store
+
+__all__ = ["Hub"]
+
+# How long a thread that computes keeps the interpreter while others wait, in seconds; Python's default of 5 ms lets the
+# writer thread wait that long again and again beside a busy event loop (measured in benchmarks/store.py).
+SWITCH_INTERVAL_S = 1e-4
+
+_log = logging.getLogger(__name__)
+
+
+class Hub:
+    """``start`` it, hand it to the fronts, ``stop`` it, then close the store."""
+
+    def __init__(self, store: Store, clock: Clock, config: HubConfig) -> None:
+        self.store = store
+        self.clock = clock
+        self.config = config
+        self.events = EventStream()
+        self.sessions = Sessions(clock, self._connection_changed)
+        self._shapes = EventShapes(config.hub_name)
+        core = Core(store=store, clock=clock, hub_name=config.hub_name, events=self.events, sessions=self.sessions)
+        documents = Documents(self.sessions)
+        queries = Queries(store, documents)
+        self.policies = Policies(store)
+        self.auth = Authenticator(store, clock, self.policies, config)
+        self.twins = Twins(core, documents, self._shapes, queries)
+        self.registry = Registry(core, documents, self._shapes, self.twins)
+        self.methods = Methods(core, self._shapes)
+        self.messaging = Messaging(core, self._shapes)
+        self.configurations = Configurations(core, self.registry, self.twins)
+        self._runner = JobRunner(core, self._shapes, self.twins, self.methods, queries)
+        self.jobs = Jobs(core, self._shapes, self._runner, TIERS[config.tier].concurrent_jobs)
+        self._notes: set[asyncio.Task[None]] = set()
+        self._switch_interval = sys.getswitchinterval()
+
+    @staticmethod
+    def schema() -> Sequence[Path]:
+        """The schema files that the hub's store is opened with."""
+        return (Path(__file__).with_name("schema_v1.sql"),)
+
+    async def start(self) -> None:
+        """Load the policies and take up the jobs that had not ended."""
+        self._switch_interval = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        await self.policies.load()
+        await self.jobs.start()
+
+    async def stop(self) -> None:
+        """Let go of jobs and links, and write what is known of connections; the store stays open."""
+        await self._runner.stop()
+        self.sessions.end_all("the hub is stopping")
+        await asyncio.gather(*self._notes)
+        sys.setswitchinterval(self._switch_interval)
+
+    def _connection_changed(self, identity: Identity, connected: bool, now: float, activity: float) -> None:
+        self.events.publish(self._shapes.connection(identity, connected, now))
+        note = asyncio.create_task(self._note_connection(identity, now, activity))
+        self._notes.add(note)
+        note.add_done_callback(self._notes.discard)
+
+    async def _note_connection(self, identity: Identity, now: float, activity: float) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE identities SET connection_updated = ?, last_activity = ? WHERE device_id = ? AND module_id = ?",
+                (now, activity, *key(identity)),
+            )
+
+        try:
+            await self.store.write(work)
+        except StoreError:
+            _log.exception("%s: the time of its connection was not kept", identity)

@@ -1,0 +1,177 @@
+"""Queries over twins and device jobs, page by page (IoT Hub developer guide, "IoT Hub query language"; REST reference,
+"Query - Get Twins").
+
+Rows come in the order of the ids. A page goes on after the last document the one before it saw, so a walk over many
+pages reads each document about once; what changes meanwhile may or may not be seen.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import orjson
+
+from iot_core.errors import HubError, QueryError
+from iot_core.hub_errors import hub_error
+from iot_core.json_types import JsonObject
+from iot_core.query import Condition, Document, Query, compile_condition, parse
+from local_hub.documents import Documents
+from local_hub.job_rows import DEVICE_ROWS, device_document
+from local_hub.query_filters import filter_of, job_column, twin_column
+from local_hub.rows import COLUMNS, from_row
+from transport.store import Store
+
+__all__ = ["Page", "Queries"]
+
+_JOBS = "devices.jobs"
+_MODULES = "devices.modules"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Rows, what they are ("Twin", "Raw" or "DeviceJob"), and the token of the next page, None when there is none."""
+
+    rows: list[Document]
+    item_type: str
+    continuation: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """Where a page starts: after the document of that key, so many rows having been given before."""
+
+    after: tuple[str, ...] | None = None
+    given: int = 0
+
+
+class Queries:
+    """Runs queries on committed data, in reader threads."""
+
+    def __init__(self, store: Store, documents: Documents) -> None:
+        self._store = store
+        self._documents = documents
+
+    async def page(self, text: str, page_size: int, continuation: str | None) -> Page:
+        """HubError ArgumentInvalid for a bad query or a token of another query."""
+        try:
+            query = parse(text)
+        except QueryError as error:
+            raise _bad_request() from error
+        place = _place_of(continuation, text)
+        return await self._store.aread(lambda connection: self._page(connection, query, page_size, place))
+
+    async def targets(self, condition_text: str) -> list[tuple[str, str]]:
+        """(device id, module id or "") of every twin that the condition of a job takes; QueryError for a bad one."""
+        condition = compile_condition(condition_text)
+
+        def work(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+            pairs = self._read(connection, condition, None)
+            return [(key[0], key[1]) for key, document in pairs if condition(document)]
+
+        return await self._store.aread(work)
+
+    def _page(self, connection: sqlite3.Connection, query: Query, size: int, place: _Place) -> Page:
+        if query.is_aggregate:
+            return self._page_of_groups(connection, query, size, place)
+        walk = _Walk(self._read(connection, query.condition, place.after))
+        rows = query.run(walk)
+        wanted = size if query.top is None else min(size, query.top - place.given)
+        taken = list(islice(rows, max(wanted, 0)))
+        given = place.given + len(taken)
+        next_place = _Place(after=walk.key, given=given)
+        more = given != query.top and len(taken) == wanted and next(rows, None) is not None
+        return Page(
+            rows=taken, item_type=query.item_type, continuation=_token(query.text, next_place) if more else None
+        )
+
+    def _page_of_groups(self, connection: sqlite3.Connection, query: Query, size: int, place: _Place) -> Page:
+        """Groups need every document each time; the place is the number of groups given before."""
+        walk = _Walk(self._read(connection, query.condition, None))
+        rows = list(islice(query.run(walk), place.given, place.given + size + 1))
+        next_place = _Place(given=place.given + size)
+        token = _token(query.text, next_place) if len(rows) > size else None
+        return Page(rows=rows[:size], item_type=query.item_type, continuation=token)
+
+    def _read(
+        self, connection: sqlite3.Connection, condition: Condition, after: tuple[str, ...] | None
+    ) -> Iterator[tuple[tuple[str, ...], JsonObject]]:
+        """(key, document) of what the condition may take, in the order of the keys."""
+        if condition.collection == _JOBS:
+            return _read_jobs(connection, condition, after)
+        return self._read_twins(connection, condition, after)
+
+    def _read_twins(
+        self, connection: sqlite3.Connection, condition: Condition, after: tuple[str, ...] | None
+    ) -> Iterator[tuple[tuple[str, ...], JsonObject]]:
+        found = filter_of(condition, twin_column)
+        kind = "module_id != ''" if condition.collection == _MODULES else "module_id = ''"
+        where = " AND ".join((kind, *found.conditions, *(["(device_id, module_id) > (?, ?)"] if after else [])))
+        statement = f"SELECT {COLUMNS} FROM identities WHERE {where} ORDER BY device_id, module_id"
+        for row in connection.execute(statement, (*found.parameters, *(after or ()))):
+            yield (row[0], row[1]), self._documents.twin(from_row(row))
+
+
+class _Walk(Iterator[JsonObject]):
+    """Documents one after another, and the key of the last one that was asked for."""
+
+    def __init__(self, pairs: Iterator[tuple[tuple[str, ...], JsonObject]]) -> None:
+        self._pairs = pairs
+        self.key: tuple[str, ...] | None = None
+
+    def __next__(self) -> JsonObject:
+        self.key, document = next(self._pairs)
+        return document
+
+
+def _read_jobs(
+    connection: sqlite3.Connection, condition: Condition, after: tuple[str, ...] | None
+) -> Iterator[tuple[tuple[str, ...], JsonObject]]:
+    found = filter_of(condition, job_column)
+    later = ["(d.job_id, d.device_id, d.module_id) > (?, ?, ?)"] if after else []
+    where = " AND ".join((*found.conditions, *later)) or "TRUE"
+    statement = f"{DEVICE_ROWS} WHERE {where} ORDER BY d.job_id, d.device_id, d.module_id"
+    for row in connection.execute(statement, (*found.parameters, *(after or ()))):
+        yield (row[2], row[0], row[1]), device_document(row)
+
+
+def _token(text: str, place: _Place) -> str:
+    content = [_fingerprint(text), place.after, place.given]
+    return base64.urlsafe_b64encode(orjson.dumps(content)).decode("ascii")
+
+
+def _place_of(token: str | None, text: str) -> _Place:
+    if token is None:
+        return _Place()
+    try:
+        fingerprint, after, given = orjson.loads(base64.urlsafe_b64decode(token))
+    except (ValueError, TypeError, binascii.Error):
+        raise _bad_token() from None
+    if fingerprint != _fingerprint(text) or not _is_key(after) or not isinstance(given, int) or given < 0:
+        raise _bad_token()
+    return _Place(after=tuple(after) if after else None, given=given)
+
+
+def _is_key(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, list) and len(value) in (2, 3) and all(isinstance(part, str) for part in value)
+    )
+
+
+def _fingerprint(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _bad_request() -> HubError:
+    """All that the service says of a query it does not take."""
+    return hub_error("ArgumentInvalid", "BadRequest")
+
+
+def _bad_token() -> HubError:
+    return hub_error("ArgumentInvalid", "x-ms-continuation is not a token of this query.")

@@ -1,0 +1,236 @@
+"""A hub process and an edge of one's own: both on free loopback addresses, as on one machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from hub_tools.rest import RestHubService
+from iot_core.connection_string import ConnectionString
+from iot_core.identity import Identity
+from local_edge import EdgeConfig, ImageTable, LocalEdge
+from local_edge.agent.restart import RestartRules
+from local_hub.home import HubHome
+from transport.loopback import free_loopback_address
+
+PROJECT = Path(__file__).resolve().parents[2]
+PROBE = Path(__file__).with_name("probe_module.py")
+START_S = 30.0
+WAIT_S = 30.0
+DEVICE = "edge-1"
+
+
+@dataclass
+class HubProcess:
+    """`python -m local_hub` on an address of its own; it can be stopped and started again."""
+
+    home: Path
+    host: str
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        log = self.home / "hub.log"
+        with log.open("ab") as output:
+            start = output.tell()
+            command = [sys.executable, "-m", "local_hub", "--home", str(self.home), "--host", self.host]
+            self.process = subprocess.Popen(command, cwd=PROJECT, stdout=output, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + START_S
+        while b"hub ready" not in log.read_bytes()[start:]:
+            assert self.process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(15)
+            self.process = None
+
+    @property
+    def files(self) -> HubHome:
+        return HubHome(self.home)
+
+    def service(self) -> RestHubService:
+        owner = ConnectionString.parse(self.files.owner_connection_string.read_text().strip())
+        return RestHubService(owner, ca_file=self.files.authority)
+
+
+@dataclass
+class Telemetry:
+    """What the hub's event stream showed so far."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def bodies(self, module: str) -> list[Any]:
+        return [
+            event["body"]
+            for event in self.events
+            if event["source"] == "Telemetry" and event.get("moduleId") == module
+        ]
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+    process = HubProcess(tmp_path_factory.mktemp("hub"), free_loopback_address((8883, 443, 8443)))
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+async def service(hub: HubProcess) -> AsyncIterator[RestHubService]:
+    async with hub.service() as client:
+        yield client
+
+
+@pytest.fixture
+async def device_id(service: RestHubService) -> AsyncIterator[str]:
+    yield DEVICE
+    await service.delete_device(DEVICE)
+
+
+@pytest.fixture
+async def config(hub: HubProcess, service: RestHubService, device_id: str, tmp_path: Path) -> EdgeConfig:
+    """A new edge device with the probe and a module that ends at once as its images; back-off in milliseconds."""
+    device = await service.create_device(device_id, edge=True)
+    key = device["authentication"]["symmetricKey"]["primaryKey"]
+    probe = ("{python}", str(PROBE), "{host}", "{port:5001/tcp}")
+    ends = ("{python}", "-c", "import sys; print('about to end'); sys.exit(3)")
+    return EdgeConfig(
+        connection_string=f"HostName={hub.host};DeviceId={device_id};SharedAccessKey={key}",
+        home=tmp_path / "edge",
+        host=free_loopback_address((8883, 443, 8443)),
+        ca_file=hub.files.authority,
+        images=ImageTable(commands={"test/probe": probe, "test/ends": ends}, project=PROJECT),
+        restart_rules=RestartRules(base_s=0.01, cap_s=0.05, max_restarts=3),
+    )
+
+
+@pytest.fixture
+async def edge(config: EdgeConfig) -> AsyncIterator[LocalEdge]:
+    running = LocalEdge(config)
+    await running.start()
+    yield running
+    await running.stop()
+
+
+@pytest.fixture
+async def telemetry(hub: HubProcess, device_id: str) -> AsyncIterator[Telemetry]:
+    """The hub's events from now on, also over a restart of the hub."""
+    seen = Telemetry()
+    watching = asyncio.create_task(_watch(hub, device_id, seen))
+    yield seen
+    watching.cancel()
+
+
+async def _watch(hub: HubProcess, device_id: str, seen: Telemetry) -> None:
+    timeout = aiohttp.ClientTimeout(total=None)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        while True:
+            try:
+                running = json.loads(hub.files.running.read_text())
+                url = f"http://{running['admin_host']}:{running['admin_port']}/events?device={device_id}"
+                headers = {"Authorization": f"Bearer {hub.files.admin_token.read_text().strip()}"}
+                async with session.get(url, headers=headers) as response:
+                    async for line in response.content:
+                        seen.events.append(json.loads(line))
+            except (aiohttp.ClientError, OSError, ValueError):
+                pass
+            await asyncio.sleep(0.02)
+
+
+async def until(condition: Callable[[], Any], timeout_s: float = WAIT_S) -> Any:
+    """Wait until `condition` (plain or async) gives something true, and return that."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if isinstance(value, Awaitable):
+            value = await value
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"waited {timeout_s} s in vain"
+        await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+def wait() -> Callable[..., Awaitable[Any]]:
+    """The `until` of this file: test files cannot import it from here."""
+    return until
+
+
+def manifest(modules: dict[str, Any], routes: dict[str, Any]) -> dict[str, Any]:
+    """A whole deployment of `modules` ({name: changes to the usual entry})."""
+    system = {
+        "type": "docker",
+        "status": "running",
+        "restartPolicy": "always",
+        "settings": {"image": "edgeyard/system", "createOptions": "{}"},
+    }
+    agent = {
+        "schemaVersion": "1.1",
+        "runtime": {"type": "docker", "settings": {}},
+        "systemModules": {"edgeAgent": {"type": "docker", "settings": system["settings"]}, "edgeHub": system},
+        "modules": {name: _module(changes) for name, changes in modules.items()},
+    }
+    hub = {"schemaVersion": "1.1", "routes": routes, "storeAndForwardConfiguration": {"timeToLiveSecs": 7200}}
+    return {
+        "modulesContent": {"$edgeAgent": {"properties.desired": agent}, "$edgeHub": {"properties.desired": hub}}
+    }
+
+
+def _module(changes: dict[str, Any]) -> dict[str, Any]:
+    entry = {"type": "docker", "status": "running", "restartPolicy": "always", "settings": {"image": "test/probe:1"}}
+    return {**entry, **changes}
+
+
+@pytest.fixture
+def deployment() -> Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]:
+    return manifest
+
+
+@pytest.fixture
+def agent_reports(service: RestHubService, device_id: str) -> Callable[[], Awaitable[dict[str, Any]]]:
+    """The reported properties of $edgeAgent as the hub has them."""
+
+    async def read() -> dict[str, Any]:
+        twin = await service.get_twin(Identity(device_id, "$edgeAgent"))
+        reported: dict[str, Any] = twin["properties"]["reported"]
+        return reported
+
+    return read
+
+
+@pytest.fixture
+def runs(agent_reports: Callable[[], Awaitable[dict[str, Any]]]) -> Callable[..., Awaitable[bool]]:
+    """Whether $edgeAgent reports all of these modules as running under the last deployment."""
+
+    async def check(*names: str) -> bool:
+        modules = (await agent_reports()).get("modules", {})
+        return all(modules.get(name, {}).get("runtimeStatus") == "running" for name in names)
+
+    return check
+
+
+@pytest.fixture
+def module_pid(config: EdgeConfig) -> Callable[[str], int | None]:
+    """The process id of a module, as the edge notes it."""
+
+    def read(name: str) -> int | None:
+        path = config.home / "run" / f"{name}.json"
+        if not path.exists():
+            return None
+        pid: int = json.loads(path.read_text())["pid"]
+        return pid if os.path.exists(f"/proc/{pid}") or sys.platform != "linux" else None
+
+    return read
