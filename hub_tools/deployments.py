@@ -32,15 +32,14 @@ def expand_template(
     """
     values = read_variables(template.parent) if variables is None else variables
     wanted = target_platform or ("arm64v8" if platform.machine() in ARM64_MACHINES else "amd64")
+    text = _read(template)
     images = _images(template.parent / MODULES_FOLDER, values, wanted)
     try:
-        deployment = expand_text(_read(template), variables=values, images=images)
+        deployment = expand_text(text, variables=values, images=images)
         parse_manifest(deployment)
-        return deployment
     except ManifestError as error:
-        raise ManifestError(
-            f"{error} (variables come from the environment and {ENV_FILE})", path=str(template)
-        ) from error
+        raise ManifestError(str(error), path=str(template)) from error
+    return deployment
 
 
 def read_variables(folder: Path) -> dict[str, str]:

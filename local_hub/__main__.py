@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
@@ -18,7 +19,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--http-port", type=int, help="HTTPS port (default: 443, or 8443 where that is not permitted)")
     parser.add_argument("--mqtt-port", type=int, default=8883, help="MQTT port (default: 8883)")
+    parser.add_argument("--log-level", default="WARNING", type=str.upper, help="INFO tells why devices are refused")
     given = parser.parse_args(arguments)
+    logging.basicConfig(level=given.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     config = HubConfig(home=given.home, host=given.host, http_port=given.http_port, mqtt_port=given.mqtt_port)
     try:
         serve(config, announce=lambda line: print(line, flush=True), warn=lambda line: print(line, file=sys.stderr))

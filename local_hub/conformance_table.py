@@ -53,8 +53,8 @@ _SECURITY = _area(
 
 _IDENTITIES = _area(
     "Identity registry (HTTPS)",
-    ("GET /devices", _DOCUMENTED, ""),
-    ("POST /devices", _DOCUMENTED, "Bulk create, update, delete and updateTwin, up to 100 items."),
+    ("GET /devices", _EXACT, ""),
+    ("POST /devices", _EXACT, "Bulk create, update, delete and updateTwin, up to 100 items."),
     ("GET /devices/{device}", _EXACT, ""),
     ("PUT /devices/{device}", _EXACT, "Create-only without If-Match; omitted keys are generated anew."),
     ("DELETE /devices/{device}", _EXACT, "412 without If-Match."),
@@ -63,8 +63,8 @@ _IDENTITIES = _area(
     ("PUT /devices/{device}/modules/{module}", _EXACT, ""),
     ("DELETE /devices/{device}/modules/{module}", _EXACT, ""),
     ("POST /devices/keys/regenerate", _REFUSED, ""),
-    ("GET /statistics/devices", _DOCUMENTED, ""),
-    ("GET /statistics/service", _DOCUMENTED, ""),
+    ("GET /statistics/devices", _EXACT, ""),
+    ("GET /statistics/service", _EXACT, ""),
     ("DELETE /devices/{device}/commands", _REFUSED, "Cloud-to-device messages are not built."),
 )
 
@@ -72,9 +72,9 @@ _TWINS = _area(
     "Twins, queries and methods (HTTPS)",
     ("GET /twins/{device}", _EXACT, ""),
     ("PATCH /twins/{device}", _EXACT, ""),
-    ("PUT /twins/{device}", _DOCUMENTED, ""),
+    ("PUT /twins/{device}", _EXACT, ""),
     ("GET /twins/{device}/modules/{module}", _EXACT, ""),
-    ("PATCH /twins/{device}/modules/{module}", _DOCUMENTED, ""),
+    ("PATCH /twins/{device}/modules/{module}", _EXACT, ""),
     ("PUT /twins/{device}/modules/{module}", _DOCUMENTED, ""),
     ("POST /devices/query", _APPROXIMATE, "Answers at once, where the service's index lags by seconds to minutes."),
     ("POST /twins/{device}/methods", _EXACT, ""),
@@ -134,7 +134,7 @@ _MQTT = _area(
     ("Persistent sessions", _EXACT, "Subscriptions outlive connections and restarts of the hub."),
     ("Will and RETAIN", _DOCUMENTED, "Become properties of telemetry: iothub-MessageType and mqtt-retain."),
     ("Token expiry", _DOCUMENTED, "The connection is cut when its token is no longer valid."),
-    ("Subscriptions", _APPROXIMATE, "A sixth one, or a filter the service does not document, ends the connection."),
+    ("Subscriptions", _APPROXIMATE, "A filter that the service does not document ends the connection."),
     ("Cloud-to-device messages", _REFUSED, "The subscription is granted, because SDKs ask for it; nothing ever comes."),
     ("Module inputs", _REFUSED, "The subscription is granted; only an edge hub delivers inputs."),
     ("MQTT 5 and MQTT over WebSocket", _REFUSED, ""),

@@ -81,7 +81,6 @@ class LocalHub:
             self._write_files(hub)
             stack.callback(self._home.running.unlink, missing_ok=True)
             self._stack = stack.pop_all()
-        gc.freeze()
 
     async def stop(self) -> None:
         """Close every connection, let what was accepted reach the disk, and give the folder back."""
@@ -196,6 +195,8 @@ async def _serve(config: HubConfig, announce: Callable[[str], None], warn: Calla
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, hub.stop_requested.set)
     await hub.start()
+    # What start-up made stays: collections need not look at it again and again.
+    gc.freeze()
     try:
         for warning in hub.warnings:
             warn(f"warning: {warning}")

@@ -39,6 +39,8 @@ class PortError(InputError):
 
 def listening_socket(host: str, port: int, use: str) -> socket.socket:
     """A socket that listens on ``host`` (an address, or a name of this machine); PortError says how to get round."""
+    if port not in range(65_536):
+        raise PortError(f"port {port} ({use}) does not exist: choose one of 1 to 65535")
     family, address = _resolve(host, port)
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:

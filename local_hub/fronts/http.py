@@ -14,7 +14,7 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
-from iot_core.errors import EdgeyardError, HubError, InputError
+from iot_core.errors import HubError, InputError
 from iot_core.hub_errors import hub_error
 from local_hub.fronts import refusals
 from local_hub.fronts.envelopes import Envelope, error_body
@@ -63,7 +63,9 @@ class HttpFront:
             return self._refusal(refusals.too_large(MOST_BODY_BYTES), envelope)
         except (InputError, UnicodeError) as error:
             return self._refusal(hub_error("ArgumentInvalid", str(error)), envelope)
-        except (EdgeyardError, ValueError, LookupError, TypeError, AttributeError, OSError, RuntimeError):
+        except ConnectionError:
+            raise
+        except Exception:
             _log.exception("%s %s failed", request.method, request.path)
             return self._refusal(refusals.internal_error(), envelope)
         return _response(reply.status, None if reply.body is None else orjson.dumps(reply.body), reply.headers)
@@ -76,6 +78,7 @@ class HttpFront:
             raise refusals.not_built(f"{route.feature} ({route.verb} {route.path})")
         _check_api_version(request.query.get("api-version"))
         self._authorize(request, found, segments)
+        await _invite_body(request)
         return await route.handler(await _call(self._hub, request, found))
 
     def _authorize(self, request: web.BaseRequest, found: Match, segments: tuple[str, ...]) -> None:
@@ -83,7 +86,7 @@ class HttpFront:
         token = request.headers.get("Authorization")
         if not token:
             raise hub_error("IotHubUnauthorized", "Authorization header missing")
-        resource = "/".join((request.host, *segments))
+        resource = "/".join((request.headers.get("Host", ""), *segments))
         self._hub.auth.service(token, resource, found.route.permission)
 
     def _refusal(self, error: HubError, envelope: Envelope) -> web.Response:
@@ -103,6 +106,12 @@ async def _call(hub: Hub, request: web.BaseRequest, found: Match) -> Call:
     )
 
 
+async def _invite_body(request: web.BaseRequest) -> None:
+    """Tell a client that waits to be asked for its body (RFC 9110, section 10.1.1) to send it."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
 def _unmatched(request: web.BaseRequest, segments: tuple[str, ...]) -> HubError:
     allowed = allowed_methods(segments)
     return refusals.method_not_allowed(request.method, allowed) if allowed else refusals.not_found(request.path)
@@ -116,7 +125,7 @@ def _check_api_version(text: str | None) -> None:
 
 def _response(status: int, body: bytes | None, headers: Mapping[str, str]) -> web.Response:
     content = {"Content-Type": _JSON} if body is not None else {}
-    return web.Response(status=status, body=body, headers={**content, **headers})
+    return web.Response(status=status, body=body, headers={"Server": "Edgeyard", **content, **headers})
 
 
 def _bounded_request(

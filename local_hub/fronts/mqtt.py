@@ -15,7 +15,7 @@ from typing import Any
 
 from iot_core.errors import EdgeyardError, HubError, InputError, MessageError
 from iot_core.identity import Identity
-from iot_core.limits import MQTT_KEEP_ALIVE_MAX_S, MQTT_SUBSCRIPTIONS
+from iot_core.limits import MQTT_KEEP_ALIVE_MAX_S
 from iot_core.message import Message
 from iot_core.mqtt import NOT_AUTHORIZED, Connect, Publish, SubAck, Subscribe, UnsubAck, Unsubscribe
 from iot_core.topics import Telemetry, parse_device_topic, parse_username
@@ -92,8 +92,6 @@ class MqttFront:
         if client := _client_of(connection):
             granted = {name: min(qos, 1) for name, qos in packet.filters}
             try:
-                if len(client.link.filters.keys() | granted.keys()) > MQTT_SUBSCRIPTIONS:
-                    raise MessageError(f"more than {MQTT_SUBSCRIPTIONS} subscriptions")
                 client.link.subscribe(granted)
             except MessageError as error:
                 client.link.close(str(error))

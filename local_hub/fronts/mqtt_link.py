@@ -1,7 +1,7 @@
 """One connected device or module over MQTT: what it publishes goes to the core, what the core wants goes to it.
 
 Every publish starts its work at once and is acknowledged after its effect is on disk. What IoT Hub
-does not take (QoS 2, a foreign or unknown topic, more than 256 KB, too many subscriptions) ends the connection
+does not take (QoS 2, a foreign or unknown topic or filter, more than 256 KB) ends the connection
 (IoT Hub documentation, "Communicate with IoT Hub using the MQTT protocol").
 """
 
@@ -144,21 +144,17 @@ class MqttLink:
         """The work that a publish asks for; None when it is done. MessageError for what IoT Hub does not take."""
         if publish.qos > 1:
             raise MessageError("QoS 2 is not supported: publish with QoS 0 or 1")
-        match parse_device_topic(publish.topic):
-            case Telemetry() as topic:
-                message = self._message(topic, publish)
-                if publish.qos == 0 and len(self._work) >= MOST_UNCONFIRMED:
-                    _log.warning("%s: sends faster than the disk takes it: a QoS 0 message is dropped", self.identity)
-                    return None
-                return self._telemetry(message)
-            case TwinGet(request_id):
-                return self._twin(request_id, self._twin_get(request_id))
-            case TwinPatch(request_id, base_version):
-                return self._twin(request_id, self._twin_patch(request_id, base_version, publish.payload))
-            case MethodResponse(status, request_id):
-                self._method_answered(status, request_id, publish.payload)
-                self._acknowledge(publish)
-                return None
+        topic = parse_device_topic(publish.topic)
+        if isinstance(topic, MethodResponse):
+            self._method_answered(topic, publish.payload)
+            self._acknowledge(publish)
+            return None
+        if publish.qos == 0 and len(self._work) >= MOST_UNCONFIRMED:
+            _log.warning("%s: publishes faster than the disk takes it: QoS 0, so dropped", self.identity)
+            return None
+        if isinstance(topic, Telemetry):
+            return self._telemetry(self._message(topic, publish))
+        return self._twin(topic, publish.payload)
 
     async def _finish(self, publish: Publish, work: _Work) -> None:
         """Acknowledge a publish when its effect is on disk; without that, the device sends it again once it is back."""
@@ -187,28 +183,27 @@ class MqttLink:
     async def _telemetry(self, message: Message) -> None:
         await self._hub.messaging.telemetry(self.identity, message, self._principal)
 
-    async def _twin(self, request_id: str, work: Coroutine[Any, Any, Publish]) -> Publish | None:
+    async def _twin(self, topic: TwinGet | TwinPatch, payload: bytes) -> Publish | None:
         """The answer to a twin request, refusals too, with their status and reason; None when nobody listens for it."""
         try:
-            answer = await work
+            answer = self._twin_got(topic) if isinstance(topic, TwinGet) else await self._twin_patched(topic, payload)
         except HubError as error:
             body = error_body(error, Envelope.PLAIN, self._hub.clock.now())
-            answer = Publish(topic=twin_response(error.status, request_id), payload=body)
+            answer = Publish(topic=twin_response(error.status, topic.request_id), payload=body)
         return answer if Subscription.TWIN_RESPONSES in self._granted else None
 
-    async def _twin_get(self, request_id: str) -> Publish:
+    def _twin_got(self, topic: TwinGet) -> Publish:
         view = self._hub.twins.device_view(self.identity)
-        return Publish(topic=twin_response(200, request_id), payload=orjson.dumps(view))
+        return Publish(topic=twin_response(200, topic.request_id), payload=orjson.dumps(view))
 
-    async def _twin_patch(self, request_id: str, base_version: int | None, payload: bytes) -> Publish:
-        patch = _json_object(payload)
-        version = await self._hub.twins.patch_reported(self.identity, patch, base_version)
-        return Publish(topic=twin_response(204, request_id, version))
+    async def _twin_patched(self, topic: TwinPatch, payload: bytes) -> Publish:
+        version = await self._hub.twins.patch_reported(self.identity, _json_object(payload), topic.base_version)
+        return Publish(topic=twin_response(204, topic.request_id, version))
 
-    def _method_answered(self, status: int, request_id: str, payload: bytes) -> None:
-        call = self._calls.get(request_id)
+    def _method_answered(self, topic: MethodResponse, payload: bytes) -> None:
+        call = self._calls.get(topic.request_id)
         if call is not None and not call.done():
-            call.set_result((status, payload))
+            call.set_result((topic.status, payload))
 
     # -- what leaves
 

@@ -71,7 +71,7 @@ class Container:
         """Score documents; raises ContainerUnavailableError or ContainerRefusedError."""
         body = orjson.dumps({"documents": [vars(document) for document in documents]})
         status, content = await self._call(endpoint + SENTIMENT_PATH, body)
-        if status >= 500 and status != 501 or status in PASSING:
+        if (status >= 500 and status != 501) or status in PASSING:
             raise ContainerUnavailableError(f"the container at {endpoint} answers {status}: {_reason(content)}")
         if status != 200:
             raise ContainerRefusedError(f"the container at {endpoint} refuses ({status}): {_reason(content)}")

@@ -78,11 +78,18 @@ class Pipeline:
             self._queue.put(Message(orjson.dumps(record), message.properties, message.system))
 
     async def run(self) -> None:
-        """Empty the queue, batch by batch, for ever."""
+        """Empty the queue, batch by batch, for ever. A failure nobody foresaw is logged, and the batch tried again."""
+        failures = 0
         while True:
             batch = _within(await self._queue.head(BATCH), BATCH_BYTES)
-            await self._handle(batch)
-            self._queue.done(len(batch))
+            try:
+                await self._handle(batch)
+                self._queue.done(len(batch))
+                failures = 0
+            except Exception:
+                log.exception("batch failed", messages=len(batch))
+                await asyncio.sleep(backoff(failures))
+                failures += 1
 
     def reported(self) -> dict[str, Any]:
         """Reported properties: counts, queued, containerReady and lastError."""

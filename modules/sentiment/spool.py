@@ -1,8 +1,8 @@
 """A queue of messages that is bounded in memory and goes on in a file.
 
 azure-iot-device acknowledges a message to the edge hub before the module has done anything with it, so what the module
-holds must outlive a stop: `close` writes it to the file, and the next start begins with it. Messages keep their order. After
-a crash those in the file may come a second time, and those that were only in memory are lost.
+holds must outlive a stop: `close` writes it to the file, and the next start begins with it. Messages keep their order.
+After a crash those in the file may come a second time, and those that were only in memory are lost.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class SpoolQueue:
     def put(self, message: Message) -> None:
         """Add a message; OSError when memory is full and the disk too."""
         if self.spooled or len(self._held) >= self._memory:
-            self._append([message])
+            _append(self._path, [message])
             self.spooled += 1
         else:
             self._held.append(message)
@@ -69,21 +69,24 @@ class SpoolQueue:
     def close(self) -> None:
         """Leave in the file what is in the queue, and nothing else."""
         rest = [*self._held, *self._read(self.spooled)]
-        self._path.unlink(missing_ok=True)
-        if rest:
-            self._append(rest)
-            log.info("kept for the next start", messages=len(rest))
+        if not rest:
+            self._path.unlink(missing_ok=True)
+            return
+        fresh = self._path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        _append(fresh, rest)
+        fresh.replace(self._path)
+        log.info("kept for the next start", messages=len(rest))
 
     def _recover(self) -> None:
         if self._path.exists():
-            with self._path.open("rb") as file:
-                self.spooled = sum(1 for line in file if line.endswith(b"\n"))
+            self.spooled = _whole_lines(self._path)
             self._refill()
         if self._held:
             self._filled.set()
 
     def _refill(self) -> None:
-        """Read from the file when half of the memory is free; drop the file when all of it has been read and handled."""
+        """Read from the file when half of the memory is free; drop the file when all of it is handled."""
         if self.spooled and len(self._held) <= self._memory // 2:
             read = self._read(min(self.spooled, self._memory - len(self._held)))
             self.spooled -= len(read)
@@ -101,12 +104,21 @@ class SpoolQueue:
             self._offset = file.tell()
         return [_decoded(line) for line in lines]
 
-    def _append(self, messages: Iterable[Message]) -> None:
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        with open(descriptor, "ab") as file:
-            file.writelines(_encoded(message) for message in messages)
-            file.flush()
-            os.fsync(file.fileno())
+
+def _append(path: Path, messages: Iterable[Message]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    with open(descriptor, "ab") as file:
+        file.writelines(_encoded(message) for message in messages)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _whole_lines(path: Path) -> int:
+    """The number of lines; a last one that a crash cut short is cut off."""
+    with path.open("r+b") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)
+    return content.count(b"\n")
 
 
 def _encoded(message: Message) -> bytes:

@@ -77,7 +77,7 @@ def test_bad_input_gets_one_line_and_exit_code_2(
 def test_a_broken_template_is_named_with_the_place(hub: RunningHub, tmp_path: Path) -> None:
     broken = tmp_path / "deployment.template.json"
     broken.write_text('{"modulesContent": {"$edgeAgent": {"properties.desired": {"schemaVersion": "1.1"}}}}')
-    one_error_line(edgeyard(hub.home, "edge", "set-modules", "e", "--template", str(broken)), str(broken), "runtime")
+    one_error_line(edgeyard(hub.home, "edge", "set-modules", "e", "--template", str(broken)), str(broken), "$edgeHub")
 
 
 def test_a_second_hub_on_the_same_home_is_refused(hub: RunningHub) -> None:

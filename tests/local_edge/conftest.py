@@ -74,9 +74,7 @@ class Telemetry:
 
     def bodies(self, module: str) -> list[Any]:
         return [
-            event["body"]
-            for event in self.events
-            if event["source"] == "Telemetry" and event.get("moduleId") == module
+            event["body"] for event in self.events if event["source"] == "Telemetry" and event.get("moduleId") == module
         ]
 
 
@@ -184,9 +182,7 @@ def manifest(modules: dict[str, Any], routes: dict[str, Any]) -> dict[str, Any]:
         "modules": {name: _module(changes) for name, changes in modules.items()},
     }
     hub = {"schemaVersion": "1.1", "routes": routes, "storeAndForwardConfiguration": {"timeToLiveSecs": 7200}}
-    return {
-        "modulesContent": {"$edgeAgent": {"properties.desired": agent}, "$edgeHub": {"properties.desired": hub}}
-    }
+    return {"modulesContent": {"$edgeAgent": {"properties.desired": agent}, "$edgeHub": {"properties.desired": hub}}}
 
 
 def _module(changes: dict[str, Any]) -> dict[str, Any]:

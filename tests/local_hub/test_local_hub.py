@@ -169,6 +169,12 @@ def test_443_is_replaced_only_where_it_is_not_permitted(monkeypatch: pytest.Monk
         http_socket(host, 443)
 
 
+@pytest.mark.parametrize("port", [-1, 65_536])
+def test_a_port_that_cannot_be_is_refused(host: str, port: int) -> None:
+    with pytest.raises(PortError, match="does not exist"):
+        listening_socket(host, port, "MQTT")
+
+
 def test_a_port_that_is_taken_is_refused_though_nobody_listens_yet(host: str) -> None:
     with listening_socket(host, 0, "MQTT") as first, pytest.raises(PortError, match="busy"):
         listening_socket(host, first.getsockname()[1], "MQTT")

@@ -149,9 +149,7 @@ class RestClient:
             sent.setdefault("Content-Type", "application/json; charset=utf-8")
         async with self._session.request(verb, url, data=payload, headers=sent, ssl=self._hub.tls) as reply:
             text = await reply.text()
-            return Answer(
-                status=reply.status, headers=reply.headers, body=json.loads(text) if text.strip() else None
-            )
+            return Answer(status=reply.status, headers=reply.headers, body=json.loads(text) if text.strip() else None)
 
     async def device(self, module: str | None = None, **fields: Any) -> Device:
         """Register a device with a random id, and a module on it when one is named."""

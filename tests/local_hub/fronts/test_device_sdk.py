@@ -111,6 +111,22 @@ async def test_a_reconnect_keeps_the_subscriptions(sdk: Any, rest: Any) -> None:
     assert answer.body == {"status": 200, "payload": {"echo": 1}}
 
 
+async def test_a_client_comes_back_by_itself_after_the_hub_was_restarted(own_hub: Any, rest_of: Any) -> None:
+    hub = own_hub()
+    rest = rest_of(hub)
+    device = await rest.device()
+    client = IoTHubDeviceClient.create_from_connection_string(
+        device.connection_string, server_verification_cert=hub.ca_file.read_text(), connection_retry_interval=1
+    )
+    await client.connect()
+    await answer_methods(client)
+    await asyncio.to_thread(own_hub)
+    body = {"methodName": "m", "payload": 1, "connectTimeoutInSeconds": 30}
+    answer = await rest.call("POST", f"/twins/{device.identity.device_id}/methods", body)
+    await client.shutdown()
+    assert answer.body == {"status": 200, "payload": {"echo": 1}}
+
+
 async def test_a_second_client_of_the_same_device_takes_over(sdk: Any, rest: Any, eventually: Any) -> None:
     device = await rest.device()
     first = await sdk(device, auto_connect=False)

@@ -208,6 +208,12 @@ async def test_an_unknown_job_is_known_as_unknown(rest: Any) -> None:
     assert (answer.status, answer.body["status"]) == (200, "unknown")
 
 
+async def test_a_body_is_asked_for_when_the_client_waits_for_that(rest: Any) -> None:
+    device_id = f"d-{uuid.uuid4().hex[:8]}"
+    answer = await rest.call("PUT", f"/devices/{device_id}", {"deviceId": device_id}, Expect="100-continue")
+    assert (answer.status, answer.body["deviceId"]) == (200, device_id)
+
+
 async def test_calls_side_by_side_do_not_disturb_each_other(rest: Any) -> None:
     device = await rest.device()
     path = f"/twins/{device.identity.device_id}"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from iot_core import sas
-from iot_core.mqtt import NOT_AUTHORIZED, Publish, Will
+from iot_core.mqtt import NOT_AUTHORIZED, ConnAck, Connect, Publish, Will, encode
 from iot_core.topics import DESIRED_FILTER, METHODS_FILTER, TWIN_RESPONSES_FILTER, inputs_filter
 from transport.mqtt_client import ConnectRefused, MqttClient
 
@@ -218,6 +218,18 @@ async def test_a_filter_that_iot_hub_does_not_know_ends_the_connection(
     client = await connected(await rest.device())
     asyncio.ensure_future(client.mqtt.subscribe(name)).add_done_callback(lambda done: done.exception())
     await asyncio.wait_for(client.ended.wait(), 10)
+
+
+async def test_quality_two_ends_the_connection(hub: Any, rest: Any) -> None:
+    device = await rest.device()
+    path = device.identity.path
+    username, topic = f"{device.host}/{path}/?api-version=2021-04-12", f"devices/{path}/messages/events/"
+    reader, writer = await asyncio.open_connection(hub.host, 8883, ssl=hub.tls)
+    writer.write(encode(Connect(client_id=path, username=username, password=device.token().encode())))
+    assert await reader.readexactly(4) == encode(ConnAck())
+    writer.write(encode(Publish(topic=topic, qos=2, packet_id=1)))
+    assert await reader.read() == b""
+    writer.close()
 
 
 async def test_a_message_beyond_256_kilobytes_ends_the_connection(connected: Connector, rest: Any) -> None:

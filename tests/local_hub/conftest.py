@@ -1,0 +1,88 @@
+"""A whole core on a real store and a clock that stands still, and links that write down what they are given."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from iot_core.clock import ManualClock
+from iot_core.identity import Identity
+from local_hub.config import HubConfig
+from local_hub.hub import Hub
+from local_hub.sessions import LinkClosedError
+from transport.store import Store
+
+NEW_YEAR_2026 = 1_767_225_600.0
+
+
+class FakeLink:
+    """A connected device; ``answer`` is what it does with a method."""
+
+    def __init__(self) -> None:
+        self.pushed: list[dict[str, Any]] = []
+        self.called: list[tuple[str, bytes]] = []
+        self.closed: list[str] = []
+        self.accepts_methods = True
+        self.answer: Callable[[str, bytes], Awaitable[tuple[int, bytes]]] = self.ok
+
+    def push_desired(self, patch: dict[str, Any]) -> None:
+        self.pushed.append(patch)
+
+    async def call_method(self, name: str, payload: bytes) -> tuple[int, bytes]:
+        self.called.append((name, payload))
+        return await self.answer(name, payload)
+
+    def close(self, reason: str) -> None:
+        self.closed.append(reason)
+
+    async def ok(self, _name: str, _payload: bytes) -> tuple[int, bytes]:
+        return 200, b'{"ok":true}'
+
+    async def silent(self, _name: str, _payload: bytes) -> tuple[int, bytes]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def gone(self, _name: str, _payload: bytes) -> tuple[int, bytes]:
+        raise LinkClosedError("gone")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NEW_YEAR_2026)
+
+
+@pytest.fixture
+def open_hub(tmp_path: Path, clock: ManualClock) -> Callable[[], Awaitable[Hub]]:
+    """Starts a hub on the test's folder; starting again there is a restart."""
+
+    async def start() -> Hub:
+        store = Store.open(tmp_path / "hub.db", schema=Hub.schema())
+        hub = Hub(store, clock, HubConfig(home=tmp_path))
+        await hub.start()
+        return hub
+
+    return start
+
+
+@pytest.fixture
+async def hub(open_hub: Callable[[], Awaitable[Hub]]) -> AsyncIterator[Hub]:
+    started = await open_hub()
+    yield started
+    await started.stop()
+    await started.store.close()
+
+
+@pytest.fixture
+def connect(hub: Hub) -> Callable[..., FakeLink]:
+    """Connects a device or module and gives its link."""
+
+    def attach(device_id: str, module_id: str | None = None) -> FakeLink:
+        link = FakeLink()
+        hub.sessions.attach(Identity(device_id, module_id), link)
+        return link
+
+    return attach
