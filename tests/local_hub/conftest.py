@@ -26,6 +26,7 @@ class FakeLink:
         self.pushed: list[dict[str, Any]] = []
         self.called: list[tuple[str, bytes]] = []
         self.closed: list[str] = []
+        self.reached = asyncio.Event()
         self.accepts_methods = True
         self.answer: Callable[[str, bytes], Awaitable[tuple[int, bytes]]] = self.ok
 
@@ -34,6 +35,7 @@ class FakeLink:
 
     async def call_method(self, name: str, payload: bytes) -> tuple[int, bytes]:
         self.called.append((name, payload))
+        self.reached.set()
         return await self.answer(name, payload)
 
     def close(self, reason: str) -> None:

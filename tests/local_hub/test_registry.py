@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Any
 
@@ -279,6 +280,7 @@ class TestStatus:
         hub.sessions.touch(Identity("d1"))
         clock.advance(1)
         hub.sessions.detach(Identity("d1"), link)
+        await asyncio.sleep(0)  # the notes of both changes are now in the queue, before this write
         await hub.store.write(lambda _: None)
         after = hub.registry.get_device("d1")
         assert after["connectionState"] == "Disconnected"

@@ -73,11 +73,17 @@ async def serving(yard: Any, inner: Callable[[], asyncio.Protocol], **options: A
     timeout = {"handshake_timeout": options.pop("handshake_timeout")} if "handshake_timeout" in options else {}
     context = ServerContext(yard.certificate_path, yard.key_path, **options)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(tls_protocol_factory(context, inner, **timeout), yard.host, 0)
+    factory = tls_protocol_factory(context, inner, **timeout)
+    layers: list[Any] = []
+    server = await loop.create_server(lambda: layers.append(factory()) or layers[-1], yard.host, 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for layer in layers:
+            layer.abort()
+        for _turn in range(5):
+            await asyncio.sleep(0)
 
 
 class ByHand:
@@ -85,15 +91,6 @@ class ByHand:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, engine: ClientEngine) -> None:
         self.reader, self.writer, self.engine = reader, writer, engine
-
-    @classmethod
-    async def connect(cls, yard: Any, port: int) -> ByHand:
-        reader, writer = await asyncio.open_connection(yard.host, port)
-        client = cls(reader, writer, ClientEngine(yard.client_context(), yard.host))
-        while not client.engine.handshake():
-            await client.exchange()
-        client.flush()
-        return client
 
     def flush(self) -> None:
         self.writer.write(self.engine.pending())
@@ -110,12 +107,35 @@ class ByHand:
         return data
 
 
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@asynccontextmanager
+async def dial(yard: Any, port: int, context: ssl.SSLContext | None) -> AsyncIterator[Streams]:
+    reader, writer = await asyncio.open_connection(yard.host, port, ssl=context)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+@asynccontextmanager
+async def by_hand(yard: Any, port: int) -> AsyncIterator[ByHand]:
+    async with dial(yard, port, None) as (reader, writer):
+        client = ByHand(reader, writer, ClientEngine(yard.client_context(), yard.host))
+        while not client.engine.handshake():
+            await client.exchange()
+        client.flush()
+        yield client
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 async def test_standard_clients_talk_both_ways(yard: Any, version: ssl.TLSVersion) -> None:
     context = yard.client_context()
     context.minimum_version = context.maximum_version = version
-    async with serving(yard, lambda: Recorder(echo)) as port:
-        reader, writer = await asyncio.open_connection(yard.host, port, ssl=context)
+    async with serving(yard, lambda: Recorder(echo)) as port, dial(yard, port, context) as (reader, writer):
         writer.write(b"hello")
         assert await reader.readexactly(5) == b"hello"
         assert writer.get_extra_info("ssl_object").version() == version.name.replace("_", ".")
@@ -134,8 +154,10 @@ async def test_tls_1_1_is_refused(yard: Any) -> None:
 
 
 async def test_megabytes_pass_both_ways(yard: Any) -> None:
-    async with serving(yard, lambda: Recorder(echo)) as port:
-        reader, writer = await asyncio.open_connection(yard.host, port, ssl=yard.client_context())
+    async with (
+        serving(yard, lambda: Recorder(echo)) as port,
+        dial(yard, port, yard.client_context()) as (reader, writer),
+    ):
         sending = asyncio.create_task(feed(writer, LARGE))
         assert await reader.readexactly(len(LARGE)) == LARGE
         await sending
@@ -156,8 +178,10 @@ async def test_many_small_writes_arrive_in_order(yard: Any) -> None:
             protocol.transport.write(word)
         protocol.transport.writelines([b"e", b"n", b"d"])
 
-    async with serving(yard, lambda: Recorder(answer)) as port:
-        reader, writer = await asyncio.open_connection(yard.host, port, ssl=yard.client_context())
+    async with (
+        serving(yard, lambda: Recorder(answer)) as port,
+        dial(yard, port, yard.client_context()) as (reader, writer),
+    ):
         writer.write(b"go")
         assert await reader.readuntil(b"end") == b"".join(words) + b"end"
         writer.close()
@@ -165,8 +189,7 @@ async def test_many_small_writes_arrive_in_order(yard: Any) -> None:
 
 async def test_data_right_behind_the_handshake_is_not_lost(yard: Any) -> None:
     server = Recorder()
-    async with serving(yard, lambda: server) as port:
-        client = await ByHand.connect(yard, port)
+    async with serving(yard, lambda: server) as port, by_hand(yard, port) as client:
         for _record in range(10):
             client.engine.write(memoryview(LARGE[:16384]))
         client.flush()
@@ -180,8 +203,7 @@ async def test_data_right_behind_the_handshake_is_not_lost(yard: Any) -> None:
 @pytest.mark.parametrize("piece", [1, 7, 1000])
 async def test_ciphertext_may_come_in_any_pieces(yard: Any, piece: int) -> None:
     server = Recorder()
-    async with serving(yard, lambda: server) as port:
-        client = await ByHand.connect(yard, port)
+    async with serving(yard, lambda: server) as port, by_hand(yard, port) as client:
         client.engine.write(memoryview(b"x" * 2000))
         client.engine.shutdown()
         sealed = client.engine.pending()
@@ -218,8 +240,7 @@ async def test_close_sends_what_was_written_then_close_notify(yard: Any) -> None
         protocol.transport.close()
 
     server = Recorder(answer)
-    async with serving(yard, lambda: server) as port:
-        client = await ByHand.connect(yard, port)
+    async with serving(yard, lambda: server) as port, by_hand(yard, port) as client:
         client.engine.write(memoryview(b"go"))
         received = bytearray()
         while data := await client.read():
@@ -234,8 +255,7 @@ async def test_last_words_reach_a_client_that_is_still_sending(yard: Any) -> Non
         protocol.transport.write(b"go away")
         protocol.transport.close()
 
-    async with serving(yard, lambda: Recorder(refuse)) as port:
-        client = await ByHand.connect(yard, port)
+    async with serving(yard, lambda: Recorder(refuse)) as port, by_hand(yard, port) as client:
         for start in range(0, 1_600_000, 16000):
             client.engine.write(memoryview(LARGE[start : start + 16000]))
         assert await client.read() == b"go away"
@@ -245,8 +265,7 @@ async def test_last_words_reach_a_client_that_is_still_sending(yard: Any) -> Non
 
 async def test_a_client_that_said_all_still_gets_its_answer(yard: Any) -> None:
     server = Recorder(keep_after_eof=True)
-    async with serving(yard, lambda: server) as port:
-        client = await ByHand.connect(yard, port)
+    async with serving(yard, lambda: server) as port, by_hand(yard, port) as client:
         client.engine.write(memoryview(b"question"))
         client.engine.shutdown()
         client.flush()
@@ -260,18 +279,16 @@ async def test_a_client_that_said_all_still_gets_its_answer(yard: Any) -> None:
 
 async def test_a_client_that_just_hangs_up_is_an_end_of_file(yard: Any) -> None:
     server = Recorder()
-    async with serving(yard, lambda: server) as port:
-        client = await ByHand.connect(yard, port)
+    async with serving(yard, lambda: server) as port, by_hand(yard, port) as client:
         await server.made
-        client.writer.close()
+        client.writer.write_eof()
         await server.got_eof.wait()
-        await server.lost
+        assert await server.lost is None
 
 
 async def test_abort_drops_the_connection_at_once(yard: Any) -> None:
     server = Recorder()
-    async with serving(yard, lambda: server) as port:
-        reader, writer = await asyncio.open_connection(yard.host, port, ssl=yard.client_context())
+    async with serving(yard, lambda: server) as port, dial(yard, port, yard.client_context()) as (reader, writer):
         (await server.made).abort()
         assert await server.lost is None
         with suppress(ConnectionError):
@@ -292,8 +309,7 @@ async def test_garbage_instead_of_a_handshake_gets_an_alert_and_no_protocol(yard
 
 async def test_garbage_in_the_middle_ends_the_connection_with_a_tls_error(yard: Any) -> None:
     server = Recorder()
-    async with serving(yard, lambda: server) as port:
-        client = await ByHand.connect(yard, port)
+    async with serving(yard, lambda: server) as port, by_hand(yard, port) as client:
         client.engine.write(memoryview(b"good"))
         client.flush()
         client.writer.write(b"\x17\x03\x03\x00\x20" + b"x" * 32)
@@ -304,15 +320,13 @@ async def test_garbage_in_the_middle_ends_the_connection_with_a_tls_error(yard: 
 
 
 async def test_a_silent_client_is_cut_off(yard: Any) -> None:
-    async with serving(yard, Recorder, handshake_timeout=0.05) as port:
-        reader, writer = await asyncio.open_connection(yard.host, port)
+    async with serving(yard, Recorder, handshake_timeout=0.05) as port, dial(yard, port, None) as (reader, writer):
         assert len(await reader.read()) < 20
         writer.close()
 
 
 async def test_a_handshake_has_a_size_limit(yard: Any) -> None:
-    async with serving(yard, Recorder) as port:
-        reader, writer = await asyncio.open_connection(yard.host, port)
+    async with serving(yard, Recorder) as port, dial(yard, port, None) as (reader, writer):
         record = b"\x16\x03\x01\x40\x00"
         endless = record + b"\x01\x01\xff\xff\x03\x03" + b"x" * 16378 + (record + b"x" * 16384) * 3
         writer.write(endless)
@@ -333,8 +347,7 @@ async def test_a_paused_reader_hears_nothing_and_then_everything(yard: Any) -> N
             protocol.transport.pause_reading()
 
     server = Recorder(pause_first)
-    async with serving(yard, lambda: server) as port:
-        reader, writer = await asyncio.open_connection(yard.host, port, ssl=yard.client_context())
+    async with serving(yard, lambda: server) as port, dial(yard, port, yard.client_context()) as (reader, writer):
         sending = asyncio.create_task(feed(writer, LARGE))
         await heard.wait()
         first = len(server.received)
@@ -352,8 +365,7 @@ async def test_a_paused_reader_hears_nothing_and_then_everything(yard: Any) -> N
 
 async def test_a_writer_is_held_back_while_the_client_does_not_read(yard: Any) -> None:
     server = Recorder()
-    async with serving(yard, lambda: server) as port:
-        client = await ByHand.connect(yard, port)
+    async with serving(yard, lambda: server) as port, by_hand(yard, port) as client:
         transport: Any = await server.made
         written = 0
         while not server.pauses:
@@ -407,8 +419,10 @@ async def test_each_connection_is_verified_anew(yard: Any, tmp_path: Path) -> No
 
 async def test_a_client_without_certificate_is_let_through_to_the_inner_protocol(yard: Any) -> None:
     server = Recorder()
-    async with serving(yard, lambda: server, verify=lambda _certificate: False) as port:
-        _reader, writer = await asyncio.open_connection(yard.host, port, ssl=yard.client_context())
+    async with (
+        serving(yard, lambda: server, verify=lambda _certificate: False) as port,
+        dial(yard, port, yard.client_context()) as (_reader, writer),
+    ):
         assert (await server.made).get_extra_info("peercert_der", "absent") is None
         writer.close()
 

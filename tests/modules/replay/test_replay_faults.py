@@ -77,7 +77,9 @@ def test_only_the_last_ten_faults_are_remembered() -> None:
     assert [fault["magnitude"] for fault in injector.announcements()] == list(range(2, 12))
 
 
-@pytest.mark.parametrize("fields", [{"kind": "explode"}, {"kind": "spike", "count": 0}, {"kind": "spike", "sensor":
-"x"}]) def test_bad_requests_are_refused(fields: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "fields", [{"kind": "explode"}, {"kind": "spike", "count": 0}, {"kind": "spike", "sensor": "x"}]
+)
+def test_bad_requests_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         request(**fields)
