@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -499,7 +500,7 @@ async def web_server(yard: Any, folder: Path) -> AsyncIterator[tuple[aiohttp.Cli
 
 
 async def test_aiohttp_serves_large_bodies_on_top(yard: Any, tmp_path: Path) -> None:
-    async with web_server(yard, tmp_path) as (session, url), session.post(url, data=LARGE) as response:
+    async with web_server(yard, tmp_path) as (session, url), session.post(url, data=io.BytesIO(LARGE)) as response:
         assert response.headers["X-Scheme"] == "https"
         assert await response.read() == LARGE
 
