@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
@@ -49,7 +50,15 @@ def leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
+class _ImpatientExecutor(ThreadPoolExecutor):
+    """Does not hold up the end of the loop: azure-iot-device waits in such a thread for a host that stays silent."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        super().shutdown(wait=False, cancel_futures=True)
+
+
 async def _exit_code(work: Coroutine[Any, Any, int]) -> int:
+    asyncio.get_running_loop().set_default_executor(_ImpatientExecutor())
     try:
         return await work
     except EdgeyardError as error:

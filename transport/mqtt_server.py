@@ -236,6 +236,8 @@ class MqttServerProtocol(asyncio.Protocol):
         self._pause(_UNSENT)
 
     def resume_writing(self) -> None:
+        # A client that takes what is sent to it is alive, though we did not read its pings meanwhile.
+        self._heard = self._loop.time()
         self._resume(_UNSENT)
 
     # Packets in.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from edgeyard.cli import demo, device, devices, edge, hub, job, look, services
-from edgeyard.cli.exits import INTERRUPTED, exit_code_of
+from edgeyard.cli.exits import DONE, FAILED, WRONG_USE, exit_code_of
 from edgeyard.cli.render import print_error
 from edgeyard.cli.version import version
 from iot_core.errors import EdgeyardError
@@ -60,19 +59,22 @@ def run(arguments: Sequence[str]) -> int:
     command = typer.main.get_command(app)
     try:
         result = command.main(args=list(arguments), prog_name="edgeyard", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
+    except TyperException as error:
+        # Empty where a command was given nothing at all: its help has been printed then.
+        if error.format_message():
+            print_error(f"{error.format_message()} Help: {_help_command(error)} --help")
+        return WRONG_USE
+    except typer.Abort:
+        return FAILED
     except EdgeyardError as error:
         print_error(str(error))
         return exit_code_of(error)
-    except BrokenPipeError:
-        # The reader (head, say) has gone: nothing more can be said to it, not even at interpreter exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return result if isinstance(result, int) else 0
+    return result if isinstance(result, int) else DONE
+
+
+def _help_command(error: TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    return context.command_path if context is not None else "edgeyard"
 
 
 def main() -> None:

@@ -144,10 +144,10 @@ class MqttFront:
         self._clients.add(client)
         self._hub.sessions.attach(client.link.identity, client.link)
         self._cut_at_expiry(client)
-        if client.keeps_session:
-            self._spawn(self._sessions.save(client.session, client.link.filters))
-        else:
+        if not client.keeps_session:
             self._spawn(self._sessions.forget(client.session))
+        elif stored is None:
+            self._spawn(self._sessions.save(client.session, {}))
 
     def _cut_at_expiry(self, client: _Client) -> None:
         # Tokens live on real time even where the hub's clock is moved: no client could log in again otherwise.

@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS mqtt_sessions (
 ) WITHOUT ROWID, STRICT
 """
 _SAVE = "INSERT OR REPLACE INTO mqtt_sessions (client_id, generation_id, filters) VALUES (?, ?, ?)"
+_DROP = "DELETE FROM mqtt_sessions WHERE client_id = ?"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,10 +33,16 @@ class SessionKey:
     generation_id: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Session:
+    generation_id: str
+    filters: dict[str, int]
+
+
 class MqttSessions:
     """Sessions by client; made by ``open``. Reads are in memory, changes return once they are on disk."""
 
-    def __init__(self, store: Store, sessions: dict[SessionKey, dict[str, int]]) -> None:
+    def __init__(self, store: Store, sessions: dict[str, _Session]) -> None:
         self._store = store
         self._sessions = sessions
 
@@ -43,28 +50,25 @@ class MqttSessions:
     async def open(cls, store: Store) -> MqttSessions:
         """Load every session; StoreError when the database cannot be used."""
         await store.write(lambda connection: connection.execute(_CREATE) and None)
-        return cls(store, dict(store.read(_load)))
+        return cls(store, store.read(_load))
 
     def find(self, key: SessionKey) -> dict[str, int] | None:
         """The filters of a session and the QoS each was granted; None when there is no session."""
-        filters = self._sessions.get(key)
-        return None if filters is None else dict(filters)
+        session = self._sessions.get(key.client_id)
+        return dict(session.filters) if session and session.generation_id == key.generation_id else None
 
     async def save(self, key: SessionKey, filters: Mapping[str, int]) -> None:
-        """Keep a session; writes nothing when it is as it was."""
-        if self._sessions.get(key) == filters:
-            return
-        self._sessions[key] = dict(filters)
+        """Keep a session in place of the one the client had."""
+        self._sessions[key.client_id] = _Session(generation_id=key.generation_id, filters=dict(filters))
         row = (key.client_id, key.generation_id, orjson.dumps(dict(filters)).decode())
         await self._store.write(lambda connection: connection.execute(_SAVE, row) and None)
 
     async def forget(self, key: SessionKey) -> None:
-        """Drop a session, as clean session 1 asks."""
-        if self._sessions.pop(key, None) is not None:
-            drop = "DELETE FROM mqtt_sessions WHERE client_id = ?"
-            await self._store.write(lambda connection: connection.execute(drop, (key.client_id,)) and None)
+        """Drop the client's session, as clean session 1 asks."""
+        if self._sessions.pop(key.client_id, None) is not None:
+            await self._store.write(lambda connection: connection.execute(_DROP, (key.client_id,)) and None)
 
 
-def _load(connection: sqlite3.Connection) -> list[tuple[SessionKey, dict[str, int]]]:
+def _load(connection: sqlite3.Connection) -> dict[str, _Session]:
     rows = connection.execute("SELECT client_id, generation_id, filters FROM mqtt_sessions")
-    return [(SessionKey(client_id=row[0], generation_id=row[1]), orjson.loads(row[2])) for row in rows]
+    return {row[0]: _Session(generation_id=row[1], filters=orjson.loads(row[2])) for row in rows}

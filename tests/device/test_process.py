@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from device import health
+from transport.loopback import free_loopback_address
 
 SERVE = """
 from device.app import App
@@ -90,3 +92,18 @@ def test_an_old_heartbeat_is_ill(tmp_path: Path) -> None:
     os.utime(file, (1000, 1000))
     assert health.is_fresh(file, 1001)
     assert not health.is_fresh(file, 1000 + health.STALE_S)
+
+
+def test_a_hub_that_takes_connections_and_stays_silent_does_not_hold_up_a_stop(tmp_path: Path) -> None:
+    host = free_loopback_address((8883,))
+    (tmp_path / "fleet.txt").write_text(f"HostName={host};DeviceId=d1;SharedAccessKey=c2VjcmV0\n")
+    command = [sys.executable, "-m", "device.fleet", "--file", str(tmp_path / "fleet.txt")]
+    with socket.create_server((host, 8883)) as silent, subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        try:
+            with silent.accept()[0]:
+                began = time.monotonic()
+                process.terminate()
+                assert process.wait(20) == 0
+                assert time.monotonic() - began < 5
+        finally:
+            process.kill()

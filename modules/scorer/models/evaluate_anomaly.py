@@ -8,8 +8,8 @@
     python -m modules.scorer.models.evaluate_anomaly [--nab FOLDER]
 
 FOLDER holds data/*/*.csv and labels/combined_windows.json of the Numenta Anomaly Benchmark: its standard profile gives
-the score and the best threshold. Faults (a single value off by some degrees) are injected into the hourly temperatures of
-vega_datasets, as they are and with noise of a sensor; these play no part in the choice of the threshold.
+the score and the best threshold. Faults (a single value off by some degrees) are injected into the hourly temperatures
+of vega_datasets, as they are and with noise of a sensor; these play no part in the choice of the threshold.
 """
 
 from __future__ import annotations

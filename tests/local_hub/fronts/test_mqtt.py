@@ -6,11 +6,13 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from iot_core import sas
+from iot_core.identity import Identity, generate_key
 from iot_core.mqtt import NOT_AUTHORIZED, ConnAck, Connect, Publish, Will, encode
 from iot_core.topics import DESIRED_FILTER, METHODS_FILTER, TWIN_RESPONSES_FILTER, inputs_filter
 from transport.mqtt_client import ConnectRefused, MqttClient
@@ -121,6 +123,24 @@ async def test_modules_log_in_with_their_own_key(connected: Connector, rest: Any
         event = await events.source("Telemetry")
     assert (event["moduleId"], event["properties"]) == ("m1", {"k": "v"})
     assert event["systemProperties"]["outputName"] == "out"
+
+
+@pytest.mark.parametrize("module_id", ["$edgeAgent", "$edgeHub"])
+async def test_an_edge_device_s_own_modules_log_in_once_they_have_keys(
+    connected: Connector, rest: Any, module_id: str
+) -> None:
+    edge = await rest.device(capabilities={"iotEdge": True})
+    keys = {"primaryKey": generate_key(), "secondaryKey": generate_key()}
+    body = {
+        "deviceId": edge.identity.device_id,
+        "moduleId": module_id,
+        "managedBy": "IotEdge",
+        "authentication": {"type": "sas", "symmetricKey": keys},
+    }
+    path = f"/devices/{edge.identity.device_id}/modules/{module_id}"
+    assert (await rest.call("PUT", path, body, token=edge.token(), If_Match="*")).status == 200
+    module = replace(edge, identity=Identity(edge.identity.device_id, module_id), key=keys["primaryKey"])
+    await (await connected(module)).events(module)
 
 
 # -- telemetry
