@@ -70,7 +70,7 @@ class LocalEdge:
         """What to print once `start` has returned."""
         config = self._config
         return (
-            f"edge {config.device_id} ready on {config.host}: MQTT {config.mqtt_port}, methods {self.method_port}, "
+            f"edge ready on {config.host}: device {config.device_id}, MQTT {config.mqtt_port}, methods {self.method_port}, "
             f"hub {config.hub_host}, data in {config.home} (process {os.getpid()})"
         )
 

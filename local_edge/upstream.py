@@ -135,7 +135,8 @@ class UpstreamLink:
             raise UpstreamError(f"{self._identity}: no connection to {self._config.hub_host}")
         try:
             with self._flying():
-                await asyncio.wait_for(client.publish(topic, payload, qos=1), SEND_TIMEOUT_S)
+                async with asyncio.timeout(SEND_TIMEOUT_S):
+                    await client.publish(topic, payload, qos=1)
         except (EdgeyardError, OSError, TimeoutError) as error:
             raise UpstreamError(f"{self._identity}: not acknowledged by the hub: {error}") from None
 
@@ -217,7 +218,8 @@ class UpstreamLink:
     async def _stay(self) -> None:
         """Return when the connection is lost, or left in good order because its token grows old."""
         try:
-            await asyncio.wait_for(self._lost.wait(), TOKEN_LIFETIME_S - RENEW_BEFORE_S)
+            async with asyncio.timeout(TOKEN_LIFETIME_S - RENEW_BEFORE_S):
+                await self._lost.wait()
             await self._leave(LinkState.DOWN)
         except TimeoutError:
             self._enter(LinkState.CONNECTING)
@@ -267,7 +269,8 @@ class UpstreamLink:
         try:
             with self._flying():
                 await self.publish(topic_of(request_id), payload)
-                return await asyncio.wait_for(future, CALL_TIMEOUT_S)
+                async with asyncio.timeout(CALL_TIMEOUT_S):
+                    return await future
         except TimeoutError:
             raise UpstreamError(f"{self._identity}: no answer from the hub in {CALL_TIMEOUT_S:.0f} s") from None
         finally:

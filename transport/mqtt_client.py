@@ -127,7 +127,7 @@ class MqttClient:
             self._session.abort()
 
     def _require_session(self) -> Session:
-        if self._session is None or not self._session.is_open:
+        if self._session is None:
             raise ConnectionLost("the MQTT client is not connected")
         return self._session
 

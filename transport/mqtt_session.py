@@ -119,12 +119,15 @@ class Session(asyncio.Protocol):
 
     async def log_in(self, packet: Connect) -> bool:
         """Send CONNECT and wait for CONNACK; returns whether the server kept a session."""
+        if self._ended:
+            raise ConnectionLost("the MQTT server hung up")
         self._keep_alive = packet.keep_alive
         self._welcome = self._loop.create_future()
         self._send(encode(packet))
         return await self._welcome
 
     def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> asyncio.Future[None]:
+        self._require_open()
         if qos > 1:
             raise LocalProtocolError(f"QoS {qos} is not supported by this client: use 0 or 1")
         packet_id = self._free_id() if qos else 0
@@ -139,6 +142,7 @@ class Session(asyncio.Protocol):
 
     async def request(self, build: Callable[[int], Subscribe | Unsubscribe]) -> tuple[int, ...]:
         """Send SUBSCRIBE or UNSUBSCRIBE and wait for its answer; the codes of a SUBACK, else nothing."""
+        self._require_open()
         packet_id = self._free_id()
         packet = build(packet_id)
         reply: asyncio.Future[tuple[int, ...]] = self._loop.create_future()
@@ -169,12 +173,9 @@ class Session(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
         try:
-            packets = self._decoder.feed(data)
-            for packet in packets:
-                _TAKERS.get(type(packet), _unexpected)(self, packet)
+            self._take(self._decoder.feed(data))
         except MalformedPacket as error:
-            self._end(error)
-        except RemoteProtocolError as error:
+            self._take(error.before)
             self._end(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -191,6 +192,15 @@ class Session(asyncio.Protocol):
             drained.set_result(None)
 
     # Packets in.
+
+    def _take(self, packets: list[Packet]) -> None:
+        try:
+            for packet in packets:
+                if self._ended:
+                    return
+                _TAKERS.get(type(packet), _unexpected)(self, packet)
+        except RemoteProtocolError as error:
+            self._end(error)
 
     def _take_connack(self, packet: ConnAck) -> None:
         if self._welcome is None or self._welcome.done():
@@ -231,6 +241,10 @@ class Session(asyncio.Protocol):
             reply.set_result(codes)
 
     # Bytes out, time and the end.
+
+    def _require_open(self) -> None:
+        if not self.is_open:
+            raise ConnectionLost("the MQTT client is not connected")
 
     def _free_id(self) -> int:
         if len(self._acks) + len(self._replies) >= MAX_PACKET_ID:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from iot_core.errors import StoreError
+from transport.store_handover import Handover
 from transport.store_schema import prepare
 from transport.store_segments import MAX_RECORD_BYTES, decode_records
 from transport.store_writer import Append, Write, Writer
@@ -40,6 +41,7 @@ class Store:
     def __init__(self, path: Path, writer: Writer) -> None:
         self._path = path
         self._writer = writer
+        self._handover = Handover(writer)
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._pool = ThreadPoolExecutor(_READER_THREADS, thread_name_prefix=f"store {path.name} reader")
@@ -78,6 +80,7 @@ class Store:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._writer.submit(Write(work, future, loop, after))
+        self._handover.watch(loop)
         return await future
 
     async def append(self, stream: str, records: Sequence[bytes], *, after: Callable[[int], None] | None = None) -> int:
@@ -91,6 +94,7 @@ class Store:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[int] = loop.create_future()
         self._writer.submit(Append(stream, records, future, loop, after))
+        self._handover.watch(loop)
         return await future
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -66,10 +66,22 @@ class Writer:
         self._queue: list[Write | Append] = []
         self._ready = threading.Condition()
         self._closing = False
+        self._busy = False
+        self._progress = 0
         self._broken: StoreError | None = None
         self._next: dict[str, int] = {}
         self._thread = threading.Thread(target=self._run, name=f"store {path.name}", daemon=True)
         self._thread.start()
+
+    @property
+    def has_work(self) -> bool:
+        """Whether anything submitted is still unacknowledged."""
+        return self._busy or bool(self._queue)
+
+    @property
+    def progress(self) -> int:
+        """A number that grows with every step the thread takes."""
+        return self._progress
 
     def submit(self, item: Write | Append) -> None:
         """Queue an item for the next group; StoreError when the store is closed."""
@@ -93,9 +105,11 @@ class Writer:
 
     def _take(self) -> list[Write | Append]:
         with self._ready:
+            self._busy = False
             while not self._queue and not self._closing:
                 self._ready.wait()
             group, self._queue = self._queue, []
+            self._busy = bool(group)
             return group
 
     def _commit_group(self, group: list[Write | Append]) -> None:
@@ -116,7 +130,9 @@ class Writer:
             else:
                 self._execute(item)
         self._write_segments(streams)
+        self._progress += 1
         self.commit()
+        self._progress += 1
         self._next.update({name: stream.next for name, stream in streams.items()})
 
     def commit(self) -> None:
@@ -133,6 +149,7 @@ class Writer:
             self._connection.execute("ROLLBACK TO work")
             item.error = _as_store_error(error, self._path) if isinstance(error, sqlite3.Error) else error
         self._connection.execute("RELEASE work")
+        self._progress += 1
 
     def _collect(self, streams: dict[str, _Stream], item: Append) -> None:
         stream = streams.get(item.stream)

@@ -38,7 +38,7 @@ def run(
     """
     from device.azure_client import SdkClient
     from device.logs import configure_logs
-    from device.process import run_process
+    from device.process import leave, run_process
     from device.simulated import SimulatedDevice
 
     target = find_hub(hub, home=home) if device_id else None
@@ -56,7 +56,7 @@ def run(
         await SimulatedDevice(client, str(device.device_id)).run()
         return 0
 
-    raise typer.Exit(run_process(work))
+    leave(run_process(work))
 
 
 async def _connection_string(target: TargetHub, device_id: str) -> ConnectionString:

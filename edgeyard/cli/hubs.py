@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,10 +98,15 @@ def authority_for(host_name: str, home: Path) -> Path | None:
 
 
 def confirm_change(target: TargetHub, what: str, *, yes: bool) -> None:
-    """Names a hub that is not local and asks before it is changed; ends the command unless agreed."""
+    """Names a hub that is not local and asks before it is changed; ends the command unless agreed.
+
+    Where nobody can be asked, raises `InputError` unless `yes`.
+    """
     if target.local or yes:
         return
     host = target.connection_string.host_name
+    if not sys.stdin.isatty():
+        raise InputError(f"this would {what} on {host}, which is not a local hub: give --yes to agree")
     if not typer.confirm(f"This will {what} on {host}, which is not a local hub. Go on?", err=True):
         print_note("Nothing was changed.")
         raise typer.Exit(1)

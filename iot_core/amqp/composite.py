@@ -120,7 +120,9 @@ class _Shape:
 
     def _lacking(self, values: list[Value]) -> AmqpViolation:
         padded = values + [None] * len(self.fields)
-        names = [field.name for field, value in zip(self.fields, padded, strict=False) if field.mandatory and value is None]
+        names = [
+            field.name for field, value in zip(self.fields, padded, strict=False) if field.mandatory and value is None
+        ]
         return self._wrong(f"lacks its {names[0]}", INVALID_FIELD)
 
     def _bad_field(self, values: list[Value]) -> AmqpViolation:

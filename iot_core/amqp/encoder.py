@@ -26,7 +26,7 @@ from iot_core.amqp.types import (
 )
 from iot_core.errors import LocalProtocolError
 
-__all__ = ["Writer", "encode", "register_writer", "write"]
+__all__ = ["Writer", "encode", "encode_with", "register_writer", "write"]
 
 Writer: TypeAlias = Callable[[bytearray, Any], None]
 """Appends one value to the bytes. May raise struct.error for a number out of range; `encode` turns that round."""
@@ -40,10 +40,15 @@ pack_i64 = Struct(">q").pack
 
 def encode(value: Value) -> bytes:
     """Raises LocalProtocolError for a value that AMQP has no type for, or that does not fit in its type."""
+    return encode_with(write, value)
+
+
+def encode_with(writer: Writer, value: Any) -> bytes:
+    """What `writer` makes of the value. Raises LocalProtocolError."""
     out = bytearray()
     try:
-        write(out, value)
-    except (StructError, ValueError, OverflowError) as error:
+        writer(out, value)
+    except (StructError, ValueError, OverflowError, AttributeError, TypeError) as error:
         raise LocalProtocolError(f"a {type(value).__name__} cannot be encoded for AMQP: {error}") from None
     return bytes(out)
 
@@ -52,7 +57,9 @@ def write(out: bytearray, value: Value) -> None:
     """Append a value of any type."""
     writer = _WRITERS.get(type(value))
     if writer is None:
-        raise LocalProtocolError(f"AMQP has no type for a Python {type(value).__name__}: use one of iot_core.amqp.types")
+        raise LocalProtocolError(
+            f"AMQP has no type for a Python {type(value).__name__}: use one of iot_core.amqp.types"
+        )
     writer(out, value)
 
 

@@ -120,7 +120,8 @@ class Agent:
             except EdgeyardError as error:
                 _log.warning("the agent tries again: %s", error)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._pause_s())
+                async with asyncio.timeout(self._pause_s()):
+                    await self._wake.wait()
 
     async def reconcile(self) -> None:
         """One round: read, plan, run, report."""
@@ -142,7 +143,8 @@ class Agent:
         await self._supervisor.close()
         self._status = DesiredStatus(version=self._status.version, code=STOPPED_CODE, description="the edge is stopped")
         with contextlib.suppress(EdgeError, TimeoutError):
-            await asyncio.wait_for(self._report(), 2)
+            async with asyncio.timeout(2):
+                await self._report()
 
     def state(self) -> AgentState:
         """What would be reported now."""

@@ -58,7 +58,8 @@ class ModuleClient:
             topic = module_input(self.identity, input_name, message)
             try:
                 self._connection.send(Publish(topic=topic, payload=message.body, qos=1, packet_id=packet_id))
-                await asyncio.wait_for(acknowledged, ACK_TIMEOUT_S)
+                async with asyncio.timeout(ACK_TIMEOUT_S):
+                    await acknowledged
             except TimeoutError:
                 raise ClientGoneError(f"module {self.module} acknowledged nothing for {ACK_TIMEOUT_S:.0f} s") from None
             finally:

@@ -82,7 +82,8 @@ class ConfigKeeper:
             except EdgeyardError as error:
                 _log.info("the twin of %s waits: %s", OWN, error)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), RETRY_S)
+                    async with asyncio.timeout(RETRY_S):
+                        await self._wake.wait()
                 continue
             await self._wake.wait()
 

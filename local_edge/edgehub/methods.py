@@ -54,7 +54,8 @@ class ModuleMethods:
         """The module's status and payload; ModuleAbsentError or MethodTimeoutError."""
         client = await self._client(module, call.connect_timeout_s)
         try:
-            return await asyncio.wait_for(client.call(call.name, call.payload), call.response_timeout_s)
+            async with asyncio.timeout(call.response_timeout_s):
+                return await client.call(call.name, call.payload)
         except TimeoutError:
             raise MethodTimeoutError(
                 f"module {module} did not answer {call.name} within {call.response_timeout_s} s"
@@ -67,7 +68,8 @@ class ModuleMethods:
         if client is not None and client.subscribed(Subscription.METHODS):
             return client
         try:
-            return await asyncio.wait_for(self._clients.ready(module, Subscription.METHODS), wait_s)
+            async with asyncio.timeout(wait_s):
+                return await self._clients.ready(module, Subscription.METHODS)
         except TimeoutError:
             raise ModuleAbsentError(
                 f"module {module} is not found: not connected, or it takes no method calls"

@@ -44,7 +44,8 @@ class TwinService:
         """The twin for the module itself: the hub's, or the kept copy (empty when none was ever seen)."""
         link = self._link_of(module)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(link.settled(), ANSWER_WITHIN_S)
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                await link.settled()
         try:
             copy = await self._refresh(module)
         except UpstreamError as error:

@@ -15,8 +15,8 @@ from modules.scorer.settings import ScorerSettings
 __all__ = ["ANOMALIES", "SCORES", "Output", "TelemetryScorer"]
 
 SCORES, ANOMALIES = "scores", "anomalies"
-HISTORY_PROPERTY = "history"
-"""Application property: "true" marks values of the past, which fill the window and are not judged."""
+PHASE_PROPERTY, HISTORY = "phase", "history"
+"""Application property and its value for readings of the past, which fill the window and are not judged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class TelemetryScorer:
             self.counts.errors += 1
             self.last_error = str(error)
             return []
-        if message.properties.get(HISTORY_PROPERTY) == "true":
+        if message.properties.get(PHASE_PROPERTY) == HISTORY:
             self._remember(readings, settings)
             return []
         return [output for reading in readings for output in self._judge(message, reading, settings)]

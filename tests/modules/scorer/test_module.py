@@ -43,7 +43,7 @@ def outputs(client: FakeHubClient) -> list[tuple[str | None, dict[str, Any]]]:
 
 async def test_history_fills_the_window_and_a_fault_goes_to_both_outputs() -> None:
     async with scorer_running() as client:
-        await client.deliver("telemetry", measurement({"temperature": HISTORY}, history="true"))
+        await client.deliver("telemetry", measurement({"temperature": HISTORY}, phase="history"))
         await client.deliver("telemetry", measurement({"temperature": NORMAL, "city": "x"}, site="B1"))
         await client.deliver("telemetry", measurement({"temperature": NORMAL + 15}))
         names = [name for name, _ in outputs(client)]
@@ -67,7 +67,7 @@ async def test_routes_can_use_the_properties() -> None:
 
 async def test_each_device_and_series_has_its_own_window() -> None:
     async with scorer_running() as client:
-        await client.deliver("telemetry", measurement({"temperature": HISTORY, "sensor": 1}, history="true"))
+        await client.deliver("telemetry", measurement({"temperature": HISTORY, "sensor": 1}, phase="history"))
         for device, sensor in (("d1", 1), ("d1", 2), ("d2", 1)):
             await client.deliver("telemetry", measurement({"temperature": NORMAL, "sensor": sensor}, device))
         assert [content["score"] is not None for _, content in outputs(client)] == [True, False, False]
@@ -75,7 +75,7 @@ async def test_each_device_and_series_has_its_own_window() -> None:
 
 async def test_settings_choose_field_and_threshold() -> None:
     async with scorer_running(field="engine.oil", threshold=0.001) as client:
-        await client.deliver("telemetry", measurement({"engine": {"oil": HISTORY}}, history="true"))
+        await client.deliver("telemetry", measurement({"engine": {"oil": HISTORY}}, phase="history"))
         await client.deliver("telemetry", measurement({"engine": {"oil": NORMAL + 3}}))
         assert [name for name, _ in outputs(client)] == ["scores", "anomalies"]
 
@@ -92,7 +92,7 @@ async def test_an_unreadable_message_is_reported_and_does_no_harm(body: bytes) -
 
 async def test_what_happened_is_reported() -> None:
     async with scorer_running() as client:
-        await client.deliver("telemetry", measurement({"temperature": HISTORY}, history="true"))
+        await client.deliver("telemetry", measurement({"temperature": HISTORY}, phase="history"))
         await client.deliver("telemetry", measurement({"temperature": NORMAL + 15}))
         await client.until(lambda: "lastAnomaly" in client.reported)
         assert client.reported["lastAnomaly"]["device"] == "d1"

@@ -71,7 +71,7 @@ async def test_a_line_that_a_crash_cut_short_is_left_out(tmp_path: Path) -> None
     assert await drain(again) == numbered(2, 4)
 
 
-async def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
+def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
     queue = SpoolQueue(tmp_path / "spool", memory=1)
     for message in numbered(1, 2):
         queue.put(message)
