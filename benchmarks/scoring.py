@@ -1,4 +1,6 @@
-"""How many tensors of 1 x 3 x 224 x 224 a second the scorer takes over HTTP, and what one costs: `python benchmarks/scoring.py`.
+"""How many tensors of 1 x 3 x 224 x 224 a second the scorer takes over HTTP, and what one costs.
+
+    python -m benchmarks.scoring [--requests N] [--connections N]
 
 Starts the scorer as a process of its own, posts the same body of about 3 MB over a number of connections, and reads the
 server's own processor time from the operating system. Peers are not measured here yet.
@@ -12,6 +14,7 @@ import json
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -72,7 +75,7 @@ async def post_many(url: str, body: bytes, requests: int, connections: int) -> N
         await asyncio.gather(*(connection() for _ in range(connections)))
 
 
-async def body_stream(body: bytes):  # type: ignore[no-untyped-def]
+async def body_stream(body: bytes) -> AsyncIterator[bytes]:
     """In pieces, so that the client's own event loop is not held up."""
     for start in range(0, len(body), 1 << 18):
         yield body[start : start + (1 << 18)]

@@ -2,8 +2,10 @@
 
     python -m benchmarks.store [--seconds S] [--folder DIR]
 
-Prints a table and writes benchmarks/results/store.json. The peer, "one row a message", is the same store used the plain
-way: one INSERT per message, in the same group commits. Rates are of acknowledged records; FULL means that each was synced.
+Prints a table and writes benchmarks/results/store.json. The peer, "one row a message", is the same store used the
+plain way: one INSERT per message, in the same group commits. Rates are of acknowledged records; with sync "full" each
+was synced before. A busy loop computes in slices of the length given and polls between them; "unaided" lines have no
+handover (transport.store_handover), so the writer gets the interpreter only by the switch interval.
 """
 
 from __future__ import annotations
@@ -23,15 +25,16 @@ from pathlib import Path
 from typing import Literal
 
 from transport.store import Store
+from transport.store_writer import Writer
 
 RESULTS = Path(__file__).with_name("results")
 RECORD = b"x" * 256
 # Messages that devices have on their way at a time: 500 connections with 4 each.
 CALLERS = 2_000
-# What the loop computes before it lets others run, about what decoding a read of 50 packets takes.
-BUSY_SLICE_S = 0.0005
+# What the loop computes between two polls: decoding one packet, and decoding a read of some 50.
+BUSY_SLICES_MS = (0.05, 0.5)
 # Python's default, and what the hub sets (local_hub.hub.SWITCH_INTERVAL_S).
-SWITCH_INTERVALS_S = (5e-3, 1e-4)
+SWITCH_INTERVALS_MS = (5.0, 0.1)
 
 SCHEMA = """
 CREATE TABLE messages (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
@@ -45,27 +48,37 @@ Call = Callable[[Store], Awaitable[object]]
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One line of the table."""
+    """One line of the table; ``busy_ms`` 0 leaves the loop free."""
 
     name: str
     call: Call
     callers: int
     durability: Literal["full", "normal"] = "full"
-    busy: bool = False
-    switch_interval_s: float = 1e-4
+    busy_ms: float = 0.0
+    switch_ms: float = 0.1
+    unaided: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Acknowledged calls per second, and how much of the loop's own work was done meanwhile (slices per second)."""
+    """Acknowledged calls per second, and the share of its time that the loop had for other work."""
 
     name: str
     durability: str
     callers: int
-    busy: bool
-    switch_interval_ms: float
+    busy_ms: float
+    switch_ms: float
+    unaided: bool
     per_second: float
-    loop_slices_per_second: float
+    loop_share: float
+
+
+class UnaidedWriter(Writer):
+    """A writer that never seems to need the event loop to give way."""
+
+    @property
+    def has_work(self) -> bool:
+        return False
 
 
 async def append(store: Store) -> object:
@@ -89,17 +102,19 @@ async def patch(store: Store) -> object:
 
 
 def cases() -> Iterator[Case]:
-    for interval in SWITCH_INTERVALS_S:
-        for name, call in (("append", append), ("one row a message", one_row)):
-            yield Case(name=name, call=call, callers=CALLERS, busy=True, switch_interval_s=interval)
-    for name, call in (("append", append), ("one row a message", one_row)):
-        yield Case(name=name, call=call, callers=CALLERS)
-    yield Case(name="append", call=append, callers=CALLERS, durability="normal")
-    for durability in ("full", "normal"):
-        for callers in (1, 100):
-            yield Case(name="twin patch", call=patch, callers=callers, durability=durability)
-    for interval in SWITCH_INTERVALS_S:
-        yield Case(name="twin patch", call=patch, callers=100, busy=True, switch_interval_s=interval)
+    for name, call, callers in (
+        ("append", append, CALLERS),
+        ("one row a message", one_row, CALLERS),
+        ("twin patch", patch, 100),
+    ):
+        for busy in BUSY_SLICES_MS:
+            for switch in SWITCH_INTERVALS_MS:
+                for unaided in (True, False):
+                    yield Case(name=name, call=call, callers=callers, busy_ms=busy, switch_ms=switch, unaided=unaided)
+        yield Case(name=name, call=call, callers=callers)
+        yield Case(name=name, call=call, callers=callers, durability="normal")
+    yield Case(name="twin patch", call=patch, callers=1)
+    yield Case(name="twin patch", call=patch, callers=1, durability="normal")
 
 
 @contextmanager
@@ -115,8 +130,9 @@ def switch_interval(seconds: float) -> Iterator[None]:
 async def measure(case: Case, folder: Path, seconds: float) -> Measured:
     schema = folder / "schema_v1.sql"
     schema.write_text(SCHEMA)
-    store = Store.open(folder / "store.db", schema=[schema], durability=case.durability)
-    with switch_interval(case.switch_interval_s):
+    writer = UnaidedWriter if case.unaided else Writer
+    store = Store.open(folder / "store.db", schema=[schema], durability=case.durability, writer=writer)
+    with switch_interval(case.switch_ms / 1000):
         started = time.perf_counter()
         done, slices = await _run(case, store, started + seconds)
         took = time.perf_counter() - started
@@ -125,10 +141,11 @@ async def measure(case: Case, folder: Path, seconds: float) -> Measured:
         name=case.name,
         durability=case.durability,
         callers=case.callers,
-        busy=case.busy,
-        switch_interval_ms=case.switch_interval_s * 1000,
+        busy_ms=case.busy_ms,
+        switch_ms=case.switch_ms,
+        unaided=case.unaided,
         per_second=done / took,
-        loop_slices_per_second=slices / took,
+        loop_share=slices * case.busy_ms / 1000 / took,
     )
 
 
@@ -145,27 +162,33 @@ async def _run(case: Case, store: Store, end: float) -> tuple[int, int]:
     async def other_work() -> int:
         slices = 0
         while time.perf_counter() < end:
-            stop = time.perf_counter() + BUSY_SLICE_S
+            stop = time.perf_counter() + case.busy_ms / 1000
             while time.perf_counter() < stop:
                 pass
             slices += 1
             await asyncio.sleep(0)
         return slices
 
-    work = asyncio.ensure_future(other_work()) if case.busy else None
+    work = asyncio.ensure_future(other_work()) if case.busy_ms else None
     done = sum(await asyncio.gather(*(caller() for _ in range(case.callers))))
     return done, await work if work else 0
 
 
 def format_table(rows: list[Measured]) -> str:
-    head = f"{'':20}{'sync':>8}{'callers':>9}{'loop':>7}{'switch':>9}{'per second':>13}{'loop slices/s':>15}"
-    lines = [
-        f"{row.name:20}{row.durability:>8}{row.callers:>9,}{'busy' if row.busy else 'free':>7}"
-        f"{row.switch_interval_ms:>6.1f} ms{row.per_second:>13,.0f}"
-        + (f"{row.loop_slices_per_second:>15,.0f}" if row.busy else "")
-        for row in rows
-    ]
-    return "\n".join((head, *lines))
+    head = (
+        f"{'':20}{'sync':>7}{'callers':>9}{'loop':>14}{'switch':>8}{'handover':>10}{'per second':>12}{'loop has':>10}"
+    )
+    return "\n".join((head, *map(_format_row, rows)))
+
+
+def _format_row(row: Measured) -> str:
+    loop = f"busy {row.busy_ms:.2f} ms" if row.busy_ms else "free"
+    aided = "no" if row.unaided else "yes"
+    share = f"{row.loop_share:>10.0%}" if row.busy_ms else ""
+    return (
+        f"{row.name:20}{row.durability:>7}{row.callers:>9,}{loop:>14}{row.switch_ms:>5.1f} ms{aided:>10}"
+        f"{row.per_second:>12,.0f}{share}"
+    )
 
 
 def main() -> None:
@@ -177,7 +200,6 @@ def main() -> None:
     for case in cases():
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
             rows.append(asyncio.run(measure(case, Path(folder), arguments.seconds)))
-            print(f"{len(rows)}: {case.name}", file=sys.stderr)
     print(format_table(rows))
     RESULTS.mkdir(exist_ok=True)
     machine = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version, "system": platform.platform()}

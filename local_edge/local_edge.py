@@ -70,8 +70,8 @@ class LocalEdge:
         """What to print once `start` has returned."""
         config = self._config
         return (
-            f"edge ready on {config.host}: device {config.device_id}, MQTT {config.mqtt_port}, methods {self.method_port}, "
-            f"hub {config.hub_host}, data in {config.home} (process {os.getpid()})"
+            f"edge ready on {config.host}: device {config.device_id} of {config.hub_host}, MQTT {config.mqtt_port}, "
+            f"methods {self.method_port}, data in {config.home} (process {os.getpid()})"
         )
 
     async def start(self) -> None:

@@ -1,9 +1,9 @@
 """Lets the writer thread run beside an event loop that never rests.
 
-A thread that waits for the interpreter may ask for it only after the other has held it for a whole switch interval without
-a break. A loop that computes in shorter slices breaks off at every poll and takes the interpreter back before the waiting
-thread has woken up: measured, 100 callers then got 100 writes in two seconds. So while writes are outstanding the loop
-itself rests for GIVE_WAY_S whenever the writer has not come on for PATIENCE_S.
+A thread that waits for the interpreter may ask for it only after the other has held it for a whole switch interval
+without a break. A loop that computes in shorter slices breaks off at every poll and takes the interpreter back before
+the waiting thread has woken up: measured, 100 callers then got 100 writes in two seconds. So while writes are
+outstanding the loop itself rests for GIVE_WAY_S whenever the writer has not come on for PATIENCE_S.
 """
 
 from __future__ import annotations

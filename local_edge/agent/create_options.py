@@ -16,7 +16,7 @@ __all__ = ["arguments", "environment", "host_port", "port_clash", "port_key", "p
 
 def environment(module: ModuleSpec) -> dict[str, str]:
     """Env of the createOptions as a mapping; DeploymentError unless it is a list of NAME=value texts."""
-    entries = module.create_options.get("Env") or []
+    entries = _or_empty(module.create_options.get("Env"))
     if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
         raise DeploymentError(f"createOptions.Env of module {module.name} must be a list of NAME=value texts")
     return dict(_pair(entry) for entry in entries)
@@ -24,7 +24,7 @@ def environment(module: ModuleSpec) -> dict[str, str]:
 
 def arguments(module: ModuleSpec) -> list[str]:
     """Cmd of the createOptions: a list of texts, or one text."""
-    command = module.create_options.get("Cmd") or []
+    command = _or_empty(module.create_options.get("Cmd"))
     if isinstance(command, str):
         return [command]
     if not isinstance(command, list) or not all(isinstance(part, str) for part in command):
@@ -34,8 +34,8 @@ def arguments(module: ModuleSpec) -> list[str]:
 
 def published_ports(module: ModuleSpec) -> dict[str, int]:
     """{"5001/tcp": host port} of HostConfig.PortBindings; a binding without a host port counts as its own port."""
-    host_config = _object(module.create_options.get("HostConfig") or {}, "HostConfig", module.name)
-    bindings = _object(host_config.get("PortBindings") or {}, "HostConfig.PortBindings", module.name)
+    host_config = _object(module.create_options.get("HostConfig"), "HostConfig", module.name)
+    bindings = _object(host_config.get("PortBindings"), "HostConfig.PortBindings", module.name)
     return {port_key(key, module.name): _bound_port(key, value, module.name) for key, value in bindings.items()}
 
 
@@ -77,7 +77,13 @@ def _bound_port(key: str, bindings: object, name: str) -> int:
     return int(text)
 
 
+def _or_empty(value: Any) -> Any:
+    return [] if value is None else value
+
+
 def _object(value: object, where: str, name: str) -> Mapping[str, Any]:
+    if value is None:
+        return {}
     if not isinstance(value, dict):
         raise DeploymentError(f"createOptions.{where} of module {name} must be an object")
     return value

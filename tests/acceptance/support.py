@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from hub_tools.rest import RestHubService
 from iot_core.connection_string import ConnectionString
@@ -61,11 +64,23 @@ def edgeyard(home: Path, *arguments: str, timeout: float = 50.0) -> subprocess.C
     )
 
 
+T = TypeVar("T")
+
+
+def eventually(look: Callable[[], T], *, within_s: float = 20.0) -> T:
+    """What `look` gives once that is true; asked again and again until then."""
+    deadline = time.monotonic() + within_s
+    while not (seen := look()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return seen
+
+
 class Process:
     """A long-running `edgeyard` command; `line` is the one with which it said that it is ready."""
 
     def __init__(self, home: Path, *arguments: str, until: str) -> None:
-        self._log = home / f"{'-'.join(arguments[:2])}.log"
+        self._log = home / f"{re.sub('[^a-z0-9]+', '-', ' '.join(arguments))}.log"
         with self._log.open("w") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "edgeyard", *arguments],
@@ -76,7 +91,13 @@ class Process:
             )
         self.line = self._wait_for(until)
 
+    def lines(self) -> list[str]:
+        """What it has printed so far, whole lines only."""
+        return self._log.read_text().rpartition("\n")[0].splitlines()
+
     def _wait_for(self, text: str) -> str:
+        if not text:
+            return ""
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline and self.process.poll() is None:
             for line in self._log.read_text().splitlines():

@@ -14,14 +14,15 @@ from tests.acceptance.support import PROJECT
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(90)]
 
+PRODUCTION = "HostName=production.azure-devices.net"
 HOSTILE = {
-    "IOTHUB_CONNECTION_STRING": "HostName=production.azure-devices.net;SharedAccessKeyName=iothubowner;SharedAccessKey=AAAA",
-    "IOTHUB_DEVICE_CONNECTION_STRING": "HostName=production.azure-devices.net;DeviceId=d;SharedAccessKey=AAAA",
+    "IOTHUB_CONNECTION_STRING": f"{PRODUCTION};SharedAccessKeyName=iothubowner;SharedAccessKey=AAAA",
+    "IOTHUB_DEVICE_CONNECTION_STRING": f"{PRODUCTION};DeviceId=d;SharedAccessKey=AAAA",
     "EDGEYARD_HOME": "/nonexistent/elsewhere",
     "HTTPS_PROXY": "http://127.0.0.1:9",
     "HTTP_PROXY": "http://127.0.0.1:9",
     "IOTEDGE_WORKLOADURI": "unix:///nonexistent.sock",
-    "EdgeHubConnectionString": "HostName=production.azure-devices.net;DeviceId=d;ModuleId=m;SharedAccessKey=AAAA",
+    "EdgeHubConnectionString": f"{PRODUCTION};DeviceId=d;ModuleId=m;SharedAccessKey=AAAA",
 }
 
 

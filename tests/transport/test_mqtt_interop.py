@@ -20,7 +20,7 @@ class Switchboard:
 
     def __init__(self) -> None:
         self.acknowledged: list[int] = []
-        self.ends: list[tuple[bool, str]] = []
+        self.over: asyncio.Future[tuple[bool, str]] = asyncio.get_running_loop().create_future()
 
     def on_connect(self, connection: MqttServerProtocol, packet: Connect) -> None:
         if packet.password == b"secret":
@@ -43,7 +43,7 @@ class Switchboard:
         self.acknowledged.append(packet_id)
 
     def on_disconnect(self, _connection: MqttServerProtocol, clean: bool, reason: str) -> None:
-        self.ends.append((clean, reason))
+        self.over.set_result((clean, reason))
 
 
 class PahoClient:
@@ -119,8 +119,9 @@ async def test_paho_publishes_and_subscribes_with_qos_1_over_tls(yard: Any) -> N
         b"last",
     ]
     assert {(topic, qos) for topic, _payload, qos in client.received} == {("down/%24.mid=1&a=ü", 1)}
-    assert len(switchboard.acknowledged) == 202
-    assert switchboard.ends == [(True, "the client disconnected")]
+    assert await switchboard.over == (True, "the client disconnected")
+    # paho's DISCONNECT may overtake its last PUBACK.
+    assert len(switchboard.acknowledged) >= 201
 
 
 async def test_paho_hears_a_refusal(yard: Any) -> None:
