@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -34,7 +33,7 @@ def decode_base64(value: object, name: str) -> bytes:
         raise WorkloadInputError(f"{name} must be a base64 text")
     try:
         return base64.b64decode(value, validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error, or a text that is not ASCII
         raise WorkloadInputError(f"{name} is not base64") from None
 
 

@@ -99,7 +99,7 @@ async def raise_yard(home: Path, project: Path, say: Say) -> AsyncIterator[Yard]
         edge_host = free_loopback_address(EDGE_PORTS, taken={hub_host})
         edge = await start("edge", "edgeyard", "edge", "run", EDGE_DEVICE, "--host", edge_host)
         fleet = await start("fleet", "device.fleet", "--file", str(fleet_file), "--ca", variables["SSL_CERT_FILE"])
-        await edge.ready(f"edge {EDGE_DEVICE} ready", within_s=EDGE_START_S)
+        await edge.ready("edge ready", within_s=EDGE_START_S)
         await _modules_running(home, edge, modules)
         say(f"edge: {len(modules)} modules run on {edge_host}")
         await fleet.ready("ready", within_s=FLEET_START_S)

@@ -96,7 +96,7 @@ class _Shape:
         missing = len(self._readers) - len(values)
         if missing < 0:
             raise self._wrong(f"has {len(values)} fields, more than its {len(self._readers)}", DECODE_ERROR)
-        result = object.__new__(self.kind)
+        result: Any = object.__new__(self.kind)
         for (put, types, convert, default, mandatory), value in zip(
             self._readers, values + [None] * missing if missing else values, strict=True
         ):

@@ -1,6 +1,6 @@
 """Error conditions as data, and the exceptions of the AMQP engine: what a peer did wrong, and how far it reaches.
 
-Conditions `amqp:…` are those of OASIS AMQP 1.0 part 2, sections 2.8.15 to 2.8.18, and part 3, section 3.5.10; conditions
+Conditions `amqp:…` are those of OASIS AMQP 1.0 part 2, sections 2.8.15 to 2.8.18; conditions
 `com.microsoft:…` are those of Azure's services ("AMQP errors in Azure Service Bus", and IoT Hub's SDKs).
 """
 

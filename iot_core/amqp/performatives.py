@@ -55,7 +55,7 @@ ROLE_SENDER, ROLE_RECEIVER = False, True
 @composite(0x1D, "amqp:error:list")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ErrorCondition:
-    """Why a connection, session or link ends, or a message is rejected (section 2.8.14). `iot_core.amqp.errors` names them."""
+    """Why a connection, session or link ends, or a message is rejected (2.8.14). `iot_core.amqp.errors` names them."""
 
     condition: fields.Word
     description: fields.Text | None = None

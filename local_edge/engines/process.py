@@ -40,17 +40,20 @@ class _Running:
 class ProcessEngine:
     """An `Engine`: images are commands of `table`; state lies in `home` (logs/, run/, modules/<name>/)."""
 
-    def __init__(self, table: ImageTable, *, home: Path, host: str, clock: Clock) -> None:
+    def __init__(
+        self, table: ImageTable, *, home: Path, host: str, clock: Clock, stop_patience_s: float = STOP_PATIENCE_S
+    ) -> None:
         self.on_exit: ExitListener = lambda _: None
         self._table = table
-        self._home = home
+        self.home = home
         self._host = host
         self._clock = clock
+        self._stop_patience_s = stop_patience_s
         self._running: dict[str, _Running] = {}
 
     @property
     def _notes(self) -> Path:
-        return self._home / "run"
+        return self.home / "run"
 
     def end_leftovers(self) -> list[str]:
         """Kill modules of an edge that was killed in this home before; their names."""
@@ -64,7 +67,7 @@ class ProcessEngine:
         if spec.name in self._running:
             raise EngineError(f"module {spec.name} already runs")
         command = self._table.command(spec.image, host=self._host, ports=spec.ports) + list(spec.arguments)
-        log = ModuleLog(log_path(self._home, spec.name))
+        log = ModuleLog(log_path(self.home, spec.name))
         try:
             process = await self._spawn(command, spec)
         except OSError as error:
@@ -80,13 +83,13 @@ class ProcessEngine:
             return
         running.stopping = True
         _signal_group(running.process.pid, signal.SIGTERM)
-        done, _ = await asyncio.wait([running.watcher], timeout=STOP_PATIENCE_S)
+        done, _ = await asyncio.wait([running.watcher], timeout=self._stop_patience_s)
         if not done:
             _signal_group(running.process.pid, signal.SIGKILL)
             await running.watcher
 
     async def logs(self, name: str, tail: int | None = None) -> str:
-        return await asyncio.to_thread(read_log, log_path(self._home, name), tail)
+        return await asyncio.to_thread(read_log, log_path(self.home, name), tail)
 
     async def close(self) -> None:
         await asyncio.gather(*(self.stop(name) for name in list(self._running)))
@@ -97,7 +100,7 @@ class ProcessEngine:
         return running.process.pid if running else None
 
     async def _spawn(self, command: list[str], spec: LaunchSpec) -> asyncio.subprocess.Process:
-        folder = self._home / "modules" / spec.name
+        folder = self.home / "modules" / spec.name
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return await asyncio.create_subprocess_exec(
             *command,

@@ -60,7 +60,7 @@ class _Handlers:
 
     async def score(self, request: web.Request) -> web.Response:
         work = self._work(request.content_type)
-        body = await request.read()
+        body = await _body(request)
         scored = await self._workers.run(lambda: work(body))
         return _json({"result": scored.result, "time": scored.seconds})
 
@@ -70,6 +70,18 @@ class _Handlers:
         if content_type in JSON_TYPES:
             return self._classifier.score
         raise web.HTTPUnsupportedMediaType(reason=f"Send application/json, image/jpeg or image/png, not {content_type}")
+
+
+async def _body(request: web.Request) -> bytes:
+    """The whole body, joined once: aiohttp's own `read` copies megabytes three times."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.content.iter_any():
+        size += len(chunk)
+        if size > MAX_BODY:
+            raise web.HTTPRequestEntityTooLarge(MAX_BODY, size)
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -1,7 +1,7 @@
 """A module as users write them, on the unmodified SDK: started by the edge with nothing but the edge environment.
 
-It sends a numbered message to output `out` on method `send`, echoes what comes to input `in` to output `echo`, reports the
-desired property `colour`, and on method `call` calls a method of another module.
+It sends numbered messages to output `out` on method `send`, echoes what comes to input `in` to output `echo`, reports
+the desired property `colour`, and on method `call` calls a method of another module.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def test_placeholders_are_filled() -> None:
 def test_an_unknown_image_and_an_unknown_placeholder_are_named() -> None:
     with pytest.raises(EngineError, match="no command for image other/image: add it to"):
         TABLE.command("other/image:1", host="h", ports={})
-    with pytest.raises(EngineError, match="unknown placeholder {nothing}"):
+    with pytest.raises(EngineError, match=r"unknown placeholder \{nothing\}"):
         TABLE.command("bad", host="h", ports={})
 
 

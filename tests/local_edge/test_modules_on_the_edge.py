@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import ssl
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import aiohttp
 import pytest
 
 from hub_tools.rest import RestHubService
+from iot_core import sas
 from iot_core.identity import Identity
 from local_edge import EdgeConfig, LocalEdge
 from local_edge.control import list_modules, logs, restart
@@ -162,14 +167,6 @@ async def _send(service: RestHubService, device_id: str, *, first: int, count: i
 
 async def _call_on_gateway(config: EdgeConfig, module: str, call: dict[str, Any]) -> dict[str, Any]:
     """What a module client's invoke_method does, as the module `receiver`."""
-    import json
-    import ssl
-    import time
-
-    import aiohttp
-
-    from iot_core import sas
-
     key = json.loads(config.files.identities.read_text())["modules"]["receiver"]["key"]
     caller = Identity(config.device_id, "receiver")
     token = sas.sign(caller.resource(config.hub_host), key, int(time.time()) + 60)
