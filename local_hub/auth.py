@@ -1,13 +1,15 @@
 """Who is calling, and may they: shared access signatures checked against policies, device keys and module keys.
 
-Source: IoT Hub documentation, "Control access to IoT Hub with shared access signatures". A token's host may be any
-name of this hub or the one the client called it by; only what follows the host limits the token. X.509 logins are
-refused by name.
+Source: IoT Hub documentation, "Control access to IoT Hub with shared access signatures" and "Authenticate identities
+with X.509 certificates". A token's host may be any name of this hub or the one the client called it by; only what
+follows the host limits the token. A ``chain`` is the certificates that a client showed, DER, its own first.
 """
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from iot_core import sas
@@ -17,14 +19,19 @@ from iot_core.hub_errors import hub_error
 from iot_core.identity import Identity
 from iot_core.sas import SasToken
 from iot_core.topics import ConnectInfo
+from local_hub.authorities import Authorities
 from local_hub.config import HubConfig
 from local_hub.json_text import dump
 from local_hub.policies import Permission, Policies
 from local_hub.rows import Record, load_record
+from local_hub.x509 import X509_TYPES, check_certificate
 from transport.store import Store
 
-__all__ = ["Authenticator", "Permission", "Principal"]
+__all__ = ["NEVER", "Authenticator", "Permission", "Principal"]
 
+NEVER = math.inf
+"""When a log-in by certificate expires: a connection that stands outlives its certificate."""
+_EDGE_RIGHTS = Permission.REGISTRY_READ | Permission.REGISTRY_WRITE
 _PORT = re.compile(r":\d+$")
 
 
@@ -32,7 +39,8 @@ _PORT = re.compile(r":\d+$")
 class Principal:
     """Who was let in, until when.
 
-    ``expires_at`` (unix seconds) already holds the allowance for clocks that differ. ``generation_id`` and
+    ``expires_at`` (unix seconds) already holds the allowance for clocks that differ, and is NEVER for a certificate.
+    ``generation_id`` and
     ``auth_method`` are what the hub stamps on messages; for policies that call the service both are empty.
     """
 
@@ -45,36 +53,44 @@ class Principal:
 
 
 class Authenticator:
-    """Judges tokens; reads keys from the store at each call, so a changed key counts at once."""
+    """Judges tokens and certificates; reads keys and thumbprints from the store at each call, so a change counts at
+    once.
+    """
 
-    def __init__(self, store: Store, clock: Clock, policies: Policies, config: HubConfig) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, policies: Policies, authorities: Authorities, config: HubConfig
+    ) -> None:
         self._store = store
         self._clock = clock
         self._policies = policies
+        self._authorities = authorities
         self._hub_name = config.hub_name
         self._host_names = frozenset(name.lower() for name in config.host_names)
 
-    def service(self, token_text: str, resource: str, permission: Permission) -> Principal:
+    def service(self, token_text: str, resource: str, permission: Permission, chain: Sequence[bytes] = ()) -> Principal:
         """A service call on ``resource`` ("host/devices/d") that needs ``permission``.
 
-        An edge device's own token may read and write its own identity and its modules, as the IoT Edge daemon does.
-        HubError IotHubUnauthorized without a token, IotHubUnauthorizedAccess when it does not allow the call.
+        An edge device's own token, or its certificate where it has no token, may read and write its own identity and
+        its modules, as the IoT Edge daemon does. HubError IotHubUnauthorized without either, IotHubUnauthorizedAccess
+        when it does not allow the call.
         """
         if not token_text:
-            raise hub_error("IotHubUnauthorized", "Authorization header missing")
+            return self._edge_certificate(chain, resource, permission)
         token = _parsed(token_text)
         if token.policy is None:
             return self._edge_device(token, resource, permission)
         return self._by_policy(token, resource, permission)
 
-    def device(self, identity: Identity, token_text: str, resource: str) -> Principal:
-        """A device's or module's call on ``resource``; its own token, or that of a policy with DeviceConnect.
+    def device(self, identity: Identity, token_text: str, resource: str, chain: Sequence[bytes] = ()) -> Principal:
+        """A device's or module's call on ``resource``: by its own token, that of a policy with DeviceConnect, or its
+        certificate.
 
-        HubError IotHubUnauthorized: no token, a bad one, an unknown or disabled identity, or one that logs in by X.509.
+        HubError IotHubUnauthorized: nothing to go by, a bad token or certificate, an unknown or disabled identity, or
+        one that logs in by the other of the two.
         """
         record = self._enabled(identity)
         if not token_text:
-            raise hub_error("IotHubUnauthorized", "A token is needed; X.509 logins are not built in this local hub.")
+            return self._by_certificate(record, chain)
         try:
             token = _parsed(token_text)
             if token.policy is not None:
@@ -85,13 +101,28 @@ class Authenticator:
             raise hub_error("IotHubUnauthorized", error.message) from error
         return _device_principal(record, identity.path, _expiry(token))
 
-    def mqtt_login(self, info: ConnectInfo, client_id: str, password: str | None) -> Principal:
+    def mqtt_login(
+        self, info: ConnectInfo, client_id: str, password: str | None, chain: Sequence[bytes] = ()
+    ) -> Principal:
         """A CONNECT packet; the client id must be the identity in the user name. HubError IotHubUnauthorized."""
         if client_id != info.identity.path:
             raise hub_error(
                 "IotHubUnauthorized", "The client id is not the device (or device/module) of the user name."
             )
-        return self.device(info.identity, password or "", info.identity.resource(info.host))
+        return self.device(info.identity, password or "", info.identity.resource(info.host), chain)
+
+    def _by_certificate(
+        self, record: Record, chain: Sequence[bytes], rights: Permission = Permission.DEVICE_CONNECT
+    ) -> Principal:
+        kind = record.authentication["type"]
+        if kind not in X509_TYPES:
+            text = (
+                f"Authorization header missing: '{record.identity}' needs a token, it does not log in by X.509 ({kind})"
+            )
+            raise hub_error("IotHubUnauthorized", text)
+        trusted = self._authorities.certificates
+        check_certificate(record.identity, record.authentication, chain, trusted, self._clock.now())
+        return _device_principal(record, record.identity.path, NEVER, rights)
 
     def _by_policy(self, token: SasToken, resource: str, permission: Permission) -> Principal:
         policy = self._policies.get(token.policy or "")
@@ -103,18 +134,28 @@ class Authenticator:
     def _edge_device(self, token: SasToken, resource: str, permission: Permission) -> Principal:
         record = self._own_subtree(token, resource)
         self._verify(token, resource, _keys(record))
-        rights = Permission.REGISTRY_READ | Permission.REGISTRY_WRITE
-        if permission not in rights:
+        if permission not in _EDGE_RIGHTS:
             raise _refused(f"Device '{record.identity}' may only read and write its own identity and modules")
-        return _device_principal(record, record.identity.path, _expiry(token), rights)
+        return _device_principal(record, record.identity.path, _expiry(token), _EDGE_RIGHTS)
+
+    def _edge_certificate(self, chain: Sequence[bytes], resource: str, permission: Permission) -> Principal:
+        """A call without a token; only an edge device that shows its certificate may make one."""
+        match _path_of(resource).split("/"):
+            case ["devices", device_id, *_] if chain and permission in _EDGE_RIGHTS:
+                record = self._edge_record(device_id, resource)
+                return self._by_certificate(record, chain, _EDGE_RIGHTS)
+        raise hub_error("IotHubUnauthorized", "Authorization header missing")
 
     def _own_subtree(self, token: SasToken, resource: str) -> Record:
         """The enabled edge device that the token and the resource both name."""
-        device_id = _identity_in(token.resource).device_id
+        return self._edge_record(_identity_in(token.resource).device_id, resource)
+
+    def _edge_record(self, device_id: str, resource: str) -> Record:
+        """The enabled edge device, whose own identity or modules ``resource`` must be."""
         path = _path_of(resource).split("/")
         if path[:2] != ["devices", device_id] or path[2:3] not in ([], ["modules"]):
             raise _refused(f"A token of device '{device_id}' does not allow access for '{resource}'")
-        record = self._enabled(Identity(device_id))
+        record = self._enabled(_identity(device_id, None))
         if not record.iot_edge:
             raise _refused(f"Device '{device_id}' is not an IoT Edge device and may not use the registry")
         return record
@@ -122,6 +163,8 @@ class Authenticator:
     def _check_own_key(self, token: SasToken, record: Record, resource: str) -> None:
         if _identity_in(token.resource) != record.identity:
             raise _refused(f"The token is not one for '{record.identity}'")
+        if record.authentication["type"] in X509_TYPES:
+            raise _refused(f"'{record.identity}' logs in with a certificate, not with a token of its own")
         self._verify(token, resource, _keys(record))
 
     def _enabled(self, identity: Identity) -> Record:
@@ -183,7 +226,8 @@ def _device_principal(
     record: Record, name: str, expires_at: float, rights: Permission = Permission.DEVICE_CONNECT
 ) -> Principal:
     scope = "hub" if name != record.identity.path else "module" if record.identity.module_id else "device"
-    method = {"scope": scope, "type": "sas", "issuer": "iothub", "acceptingIpFilterRule": None}
+    kind, issuer = ("x509Certificate", "external") if expires_at == NEVER else ("sas", "iothub")
+    method = {"scope": scope, "type": kind, "issuer": issuer, "acceptingIpFilterRule": None}
     return Principal(
         name=name,
         rights=rights,

@@ -14,6 +14,7 @@ from iot_core.errors import StoreError
 from iot_core.identity import Identity
 from iot_core.limits import TIERS
 from local_hub.auth import Authenticator
+from local_hub.authorities import Authorities
 from local_hub.changes import Core
 from local_hub.config import HubConfig
 from local_hub.configurations import Configurations
@@ -34,8 +35,8 @@ from transport.store import Store
 
 __all__ = ["Hub"]
 
-# How long a thread that computes keeps the interpreter while others wait, in seconds; Python's default of 5 ms lets the
-# writer thread wait that long again and again beside a busy event loop (measured in benchmarks/store.py).
+# How long a thread that computes keeps the interpreter while others wait, in seconds. With Python's default of 5 ms a
+# query in a reader thread would hold up the event loop for that long again and again.
 SWITCH_INTERVAL_S = 1e-4
 
 _log = logging.getLogger(__name__)
@@ -55,7 +56,8 @@ class Hub:
         documents = Documents(self.sessions)
         queries = Queries(store, documents)
         self.policies = Policies(store)
-        self.auth = Authenticator(store, clock, self.policies, config)
+        self.authorities = Authorities(store, clock)
+        self.auth = Authenticator(store, clock, self.policies, self.authorities, config)
         self.twins = Twins(core, documents, self._shapes, queries)
         self.registry = Registry(core, documents, self._shapes, self.twins)
         self.methods = Methods(core, self._shapes)
@@ -76,6 +78,7 @@ class Hub:
         self._switch_interval = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         await self.policies.load()
+        await self.authorities.load()
         await self.jobs.start()
 
     async def stop(self) -> None:

@@ -139,8 +139,9 @@ def set_targeted(connection: sqlite3.Connection, job_id: str) -> None:
 def waiting(connection: sqlite3.Connection, job_id: str, count: int) -> list[Identity]:
     """The next targets that are not done, in the order of their ids."""
     rows = connection.execute(
-        "SELECT device_id, module_id FROM device_jobs WHERE job_id = ? AND status IN ('pending', 'running') "
-        "ORDER BY device_id, module_id LIMIT ?",
+        # SQLite would choose the primary key, and pass over all that is done.
+        "SELECT device_id, module_id FROM device_jobs INDEXED BY device_jobs_waiting "
+        "WHERE job_id = ? AND status IN ('pending', 'running') ORDER BY device_id, module_id LIMIT ?",
         (job_id, count),
     )
     return [Identity(device_id, module_id or None) for device_id, module_id in rows]
@@ -159,12 +160,10 @@ def finish_devices(
     connection: sqlite3.Connection, job_id: str, outcomes: Sequence[Outcome], started: float, now: float
 ) -> None:
     """Write how the job ended on some of its devices, and count them."""
-    connection.execute(
-        "UPDATE device_jobs SET status = json_extract(new.value, '$[2]'), outcome = json_extract(new.value, '$[3]'), "
-        "error = json_extract(new.value, '$[4]'), started = ?3, ended = ?4, updated = ?4 FROM json_each(?2) AS new "
-        "WHERE job_id = ?1 AND device_id = json_extract(new.value, '$[0]') "
-        "AND module_id = json_extract(new.value, '$[1]')",
-        (job_id, dump([_outcome_row(outcome) for outcome in outcomes]), started, now),
+    connection.executemany(
+        "UPDATE device_jobs SET status = ?, outcome = ?, error = ?, started = ?, ended = ?, updated = ? "
+        "WHERE job_id = ? AND device_id = ? AND module_id = ?",
+        [_outcome_row(job_id, outcome, started, now) for outcome in outcomes],
     )
     failed = sum(outcome.error is not None for outcome in outcomes)
     connection.execute(
@@ -176,7 +175,7 @@ def finish_devices(
 def cancel_waiting(connection: sqlite3.Connection, job_id: str, now: float) -> None:
     """Give up on every target that is not done."""
     connection.execute(
-        "UPDATE device_jobs SET status = 'canceled', ended = ?2, updated = ?2 "
+        "UPDATE device_jobs INDEXED BY device_jobs_waiting SET status = 'canceled', ended = ?2, updated = ?2 "
         "WHERE job_id = ?1 AND status IN ('pending', 'running')",
         (job_id, now),
     )
@@ -211,14 +210,18 @@ DEVICE_ROWS = (
 )
 
 
-def _outcome_row(outcome: Outcome) -> list[str | None]:
-    return [
-        outcome.identity.device_id,
-        outcome.identity.module_id or "",
+def _outcome_row(job_id: str, outcome: Outcome, started: float, now: float) -> tuple[Any, ...]:
+    return (
         "completed" if outcome.error is None else "failed",
         None if outcome.outcome is None else dump(outcome.outcome),
         None if outcome.error is None else dump(outcome.error),
-    ]
+        started,
+        now,
+        now,
+        job_id,
+        outcome.identity.device_id,
+        outcome.identity.module_id or "",
+    )
 
 
 def _from_row(row: tuple[Any, ...]) -> Job:

@@ -21,7 +21,7 @@ from local_hub.event_shapes import EventShapes
 from local_hub.job_rows import Job, Outcome
 from local_hub.methods import Methods
 from local_hub.queries import Queries
-from local_hub.rows import load_record, update_twins
+from local_hub.rows import Record, load_records, update_twins
 from local_hub.timing import until
 from local_hub.twin_changes import TwinChange
 from local_hub.twins import Twins, not_found
@@ -129,9 +129,11 @@ class JobRunner:
         now = self._core.clock.now()
         outcomes: list[Outcome] = []
         changes: list[TwinChange] = []
-        for identity in job_rows.waiting(connection, job.job_id, TWINS_PER_WRITE):
+        targets = job_rows.waiting(connection, job.job_id, TWINS_PER_WRITE)
+        records = load_records(connection, targets)
+        for identity in targets:
             try:
-                changes.append(_twin_change(connection, identity, job.work, now))
+                changes.append(_twin_change(records.get(identity), identity, job.work, now))
                 outcomes.append(Outcome(identity=identity))
             except HubError as error:
                 outcomes.append(Outcome(identity=identity, error=_error(error)))
@@ -184,8 +186,7 @@ class JobRunner:
         return Change(result=True, events=(self._shapes.job(after.document(), now),))
 
 
-def _twin_change(connection: sqlite3.Connection, identity: Identity, work: JsonObject, now: float) -> TwinChange:
-    record = load_record(connection, identity)
+def _twin_change(record: Record | None, identity: Identity, work: JsonObject, now: float) -> TwinChange:
     if record is None:
         raise not_found(identity)
     return twin_changes.patched(record, work, None, now)

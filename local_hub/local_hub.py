@@ -17,10 +17,12 @@ from local_hub.config import HubConfig
 from local_hub.fronts.admin import AdminFront, new_token
 from local_hub.fronts.http import HttpFront
 from local_hub.fronts.mqtt import MqttFront
+from local_hub.fronts.websocket import MQTT
 from local_hub.home import FolderLock, HubHome, write_json
 from local_hub.hub import Hub
 from local_hub.ports import HTTPS_PORT, http_socket, listening_socket, loopback_of, raise_file_limit
 from local_hub.server_certificate import prepare_certificates
+from local_hub.x509 import judged_at_login
 from transport.certificates import write_private
 from transport.store import Store
 from transport.tls import ServerContext, tls_protocol_factory
@@ -124,8 +126,9 @@ class LocalHub:
     async def _start_fronts(
         self, stack: contextlib.AsyncExitStack, hub: Hub, sockets: dict[str, socket.socket]
     ) -> None:
-        context = ServerContext(self._home.certificate, self._home.key)
-        mqtt, http = await MqttFront.open(hub), HttpFront(hub)
+        context = ServerContext(self._home.certificate, self._home.key, judged_at_login)
+        mqtt = MqttFront(hub)
+        http = HttpFront(hub, {MQTT: mqtt.protocol})
         admin = AdminFront(
             hub,
             new_token(self._home.admin_token),

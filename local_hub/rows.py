@@ -12,7 +12,18 @@ from iot_core.json_types import JsonObject
 from iot_core.twin import Section
 from local_hub.json_text import dump, load
 
-__all__ = ["COLUMNS", "Record", "delete", "from_row", "insert", "load_record", "scan", "update", "update_twins"]
+__all__ = [
+    "COLUMNS",
+    "Record",
+    "delete",
+    "from_row",
+    "insert",
+    "load_record",
+    "load_records",
+    "scan",
+    "update",
+    "update_twins",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +74,17 @@ def load_record(connection: sqlite3.Connection, identity: Identity) -> Record | 
     """The identity's row; None when it does not exist."""
     row = connection.execute(_ONE, key(identity)).fetchone()
     return from_row(row) if row else None
+
+
+def load_records(connection: sqlite3.Connection, identities: Sequence[Identity]) -> dict[Identity, Record]:
+    """The rows of many identities; those that do not exist are left out."""
+    statement = (
+        f"SELECT {COLUMNS} FROM identities WHERE (device_id, module_id) IN "
+        "(SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))"
+    )
+    keys = dump([key(identity) for identity in identities])
+    records = map(from_row, connection.execute(statement, (keys,)))
+    return {record.identity: record for record in records}
 
 
 def scan(connection: sqlite3.Connection, where: str, parameters: tuple[Any, ...]) -> Iterator[Record]:

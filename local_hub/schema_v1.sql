@@ -35,6 +35,22 @@ CREATE TABLE identities (
 CREATE INDEX identities_edge_scope ON identities (device_scope) WHERE iot_edge = 1;
 CREATE INDEX identities_modules ON identities (module_id, device_id) WHERE module_id != '';
 
+-- Subscriptions of MQTT clients that connected with clean session 0; a session goes with its identity.
+CREATE TABLE mqtt_sessions (
+    device_id TEXT NOT NULL,
+    module_id TEXT NOT NULL,              -- '' for the device itself
+    filters TEXT NOT NULL,                -- JSON: topic filter to granted QoS
+    PRIMARY KEY (device_id, module_id),
+    FOREIGN KEY (device_id, module_id) REFERENCES identities ON DELETE CASCADE
+) WITHOUT ROWID;
+
+-- Certificate authorities that devices' certificates may chain to.
+CREATE TABLE authorities (
+    thumbprint TEXT PRIMARY KEY,          -- SHA-256, hexadecimal in capitals
+    certificate BLOB NOT NULL,            -- DER
+    added REAL NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE jobs (
     job_id TEXT PRIMARY KEY,
     type TEXT NOT NULL,
@@ -66,3 +82,53 @@ CREATE TABLE device_jobs (
     PRIMARY KEY (job_id, device_id, module_id)
 ) WITHOUT ROWID;
 CREATE INDEX device_jobs_waiting ON device_jobs (job_id, device_id, module_id) WHERE status IN ('pending', 'running');
+
+-- Cloud-to-device messages that have not ended. A message is locked while lock_token is set.
+CREATE TABLE c2d_messages (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    device_id TEXT NOT NULL,
+    generation_id TEXT NOT NULL,          -- the device's when the message was sent
+    enqueued REAL NOT NULL,
+    expires REAL NOT NULL,
+    delivery_count INTEGER NOT NULL,      -- abandons so far
+    lock_token TEXT,
+    locked_until REAL,
+    connected INTEGER,                    -- 1: the lock ends with the connection that holds it
+    ack TEXT NOT NULL,                    -- none, positive, negative or full
+    properties TEXT NOT NULL,             -- JSON, as is the next
+    system TEXT NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE INDEX c2d_messages_device ON c2d_messages (device_id, sequence);
+CREATE INDEX c2d_messages_waiting ON c2d_messages (expires) WHERE lock_token IS NULL;
+CREATE INDEX c2d_messages_locked ON c2d_messages (locked_until) WHERE lock_token IS NOT NULL;
+CREATE UNIQUE INDEX c2d_messages_token ON c2d_messages (lock_token) WHERE lock_token IS NOT NULL;
+
+-- Batches of feedback on such messages; their records are below.
+CREATE TABLE c2d_feedback (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    enqueued REAL NOT NULL,
+    expires REAL NOT NULL,
+    delivery_count INTEGER NOT NULL,
+    lock_token TEXT,
+    locked_until REAL,
+    connected INTEGER
+);
+CREATE INDEX c2d_feedback_waiting ON c2d_feedback (expires) WHERE lock_token IS NULL;
+CREATE INDEX c2d_feedback_locked ON c2d_feedback (locked_until) WHERE lock_token IS NOT NULL;
+CREATE UNIQUE INDEX c2d_feedback_token ON c2d_feedback (lock_token) WHERE lock_token IS NOT NULL;
+
+CREATE TABLE c2d_feedback_records (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    batch INTEGER REFERENCES c2d_feedback ON DELETE CASCADE,   -- NULL: waits for the next batch
+    device_id TEXT NOT NULL,
+    record TEXT NOT NULL                  -- JSON, as it is sent
+);
+CREATE INDEX c2d_feedback_records_batch ON c2d_feedback_records (batch, number);
+CREATE INDEX c2d_feedback_records_device ON c2d_feedback_records (device_id);
+
+-- With a device go the messages for it and the feedback on them, whoever deletes it.
+CREATE TRIGGER identities_c2d AFTER DELETE ON identities WHEN old.module_id = '' BEGIN
+    DELETE FROM c2d_messages WHERE device_id = old.device_id;
+    DELETE FROM c2d_feedback_records WHERE device_id = old.device_id;
+END;

@@ -15,7 +15,7 @@ from local_hub.documents import Documents
 from local_hub.event_shapes import EventShapes
 from local_hub.events import Event
 from local_hub.queries import Page, Queries
-from local_hub.rows import Record, load_record, update
+from local_hub.rows import Record, key, load_record, update
 from local_hub.twin_changes import TwinChange
 
 __all__ = ["Page", "Twins", "not_found"]
@@ -72,6 +72,18 @@ class Twins:
             return self.save(connection, twin_changes.reported_patched(record, patch, base_version, now), "updateTwin")
 
         return (await self._core.commit(work)).reported.version
+
+    async def announce_model(self, identity: Identity, model_id: str) -> None:
+        """Write the model that a device named at log-in into its twin, where it stays; returns once it is on disk.
+
+        No etag, version or event follows from it. HubError DeviceNotFound.
+        """
+        if self._record(identity).model_id == model_id:
+            return
+        statement = "UPDATE identities SET model_id = ? WHERE device_id = ? AND module_id = ?"
+        await self._core.store.write(
+            lambda connection: connection.execute(statement, (model_id, *key(identity))) and None
+        )
 
     async def query(self, text: str, page_size: int, continuation: str | None) -> Page:
         """A page of a query's rows; runs in a reader thread. HubError ArgumentInvalid for a bad query or token."""

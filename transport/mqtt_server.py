@@ -162,6 +162,11 @@ class MqttServerProtocol(asyncio.Protocol):
         """The certificate that the client showed in the TLS handshake."""
         return cast("bytes | None", self._transport.get_extra_info("peercert_der"))
 
+    @property
+    def peer_chain_der(self) -> tuple[bytes, ...]:
+        """All the certificates that the client showed, its own first; nobody has judged them."""
+        return cast("tuple[bytes, ...]", self._transport.get_extra_info("peercert_chain_der", ()))
+
     def accept(self, *, session_present: bool = False) -> None:
         """Let the client in. Raises LocalProtocolError unless it waits for that."""
         if self._phase is Phase.CLOSED:

@@ -36,6 +36,11 @@ class Handover:
         self._worker = worker
         self._watching = False
 
+    @property
+    def watching(self) -> bool:
+        """Whether it looks at the worker again."""
+        return self._watching
+
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Make sure that the loop gives way from time to time until the worker has no work."""
         if not self._watching:

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
-from OpenSSL.crypto import X509
+from OpenSSL.crypto import FILETYPE_ASN1, X509, dump_certificate
 
 from iot_core.errors import EdgeyardError
 from transport.certificates import CertificateError
@@ -72,6 +71,9 @@ class Engine(Protocol):
 
     def peer_certificate_der(self) -> bytes | None:
         """The peer's own certificate, None when it sent none."""
+
+    def peer_chain_der(self) -> tuple[bytes, ...]:
+        """The certificates the peer sent, its own first; unjudged, and empty when it sent none."""
 
     def alpn(self) -> str | None:
         """The application protocol agreed on, if any."""
@@ -173,8 +175,16 @@ class ServerEngine:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def peer_certificate_der(self) -> bytes | None:
-        certificate = self._connection.get_peer_certificate(as_cryptography=True)
-        return None if certificate is None else certificate.public_bytes(Encoding.DER)
+        certificate = self._connection.get_peer_certificate()
+        return None if certificate is None else _der(certificate)
+
+    def peer_chain_der(self) -> tuple[bytes, ...]:
+        own = self.peer_certificate_der()
+        if own is None:
+            return ()
+        # OpenSSL leaves the client's own certificate out of the chain on the server's side.
+        sent = map(_der, self._connection.get_peer_cert_chain() or ())
+        return (own, *(certificate for certificate in sent if certificate != own))
 
     def alpn(self) -> str | None:
         return self._connection.get_alpn_proto_negotiated().decode() or None
@@ -231,6 +241,10 @@ class ClientEngine:
     def peer_certificate_der(self) -> bytes | None:
         return self._object.getpeercert(binary_form=True)
 
+    def peer_chain_der(self) -> tuple[bytes, ...]:
+        own = self.peer_certificate_der()
+        return () if own is None else (own,)
+
     def alpn(self) -> str | None:
         return self._object.selected_alpn_protocol()
 
@@ -240,10 +254,14 @@ class ClientEngine:
 
 def _adapt(verify: VerifyCallback) -> Callable[[SSL.Connection, X509, int, int, int], bool]:
     def callback(_connection: SSL.Connection, certificate: X509, error: int, depth: int, _verdict: int) -> bool:
-        der = certificate.to_cryptography().public_bytes(Encoding.DER)
-        return verify(ClientCertificate(der=der, depth=depth, error=error))
+        return verify(ClientCertificate(der=_der(certificate), depth=depth, error=error))
 
     return callback
+
+
+def _der(certificate: X509) -> bytes:
+    # Written by OpenSSL, which takes certificates that cryptography's stricter parser does not.
+    return dump_certificate(FILETYPE_ASN1, certificate)
 
 
 def _selector(

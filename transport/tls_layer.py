@@ -174,6 +174,8 @@ class TlsProtocol(asyncio.Protocol):
         match name:
             case "peercert_der":
                 return self._engine.peer_certificate_der()
+            case "peercert_chain_der":
+                return self._engine.peer_chain_der()
             case "ssl_object":
                 return None
             case "sslcontext":

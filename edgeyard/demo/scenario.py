@@ -59,7 +59,8 @@ def _connected(yard: Yard) -> Finding:
 async def _fault(yard: Yard, say: Say) -> Finding:
     """Injects a fault through the hub and the edge into the replay module, and waits for the scorer to find it."""
     replay, anomalies = Identity(EDGE_DEVICE, "replay"), yard.observer.anomalies
-    answer = await yard.service.invoke_method(replay, "injectFault", FAULT)
+    # A module counts as running from the start of its process; it may still be connecting.
+    answer = await yard.service.invoke_method(replay, "injectFault", FAULT, connect_timeout_s=15)
     say(f"fault announced: {FAULT['kind']} of {FAULT['magnitude']:+} °C on sensor {FAULT['sensor']}")
     if answer.status != 200:
         return Finding(what="sensor fault", seen=f"not injected: {answer.payload}", ok=False)

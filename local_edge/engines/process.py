@@ -15,16 +15,13 @@ from local_edge.engines import leftovers
 from local_edge.engines.base import ExitListener, LaunchSpec, ModuleExit
 from local_edge.engines.images import ImageTable
 from local_edge.engines.module_log import ModuleLog, log_path, read_log
+from local_edge.engines.output import OutputPipe
 from local_edge.errors import EngineError
 
 __all__ = ["STOP_PATIENCE_S", "ProcessEngine"]
 
 STOP_PATIENCE_S = 10.0
 """Seconds between SIGTERM and SIGKILL, as `docker stop` waits."""
-
-_READ_BYTES = 65536
-_DRAIN_S = 1.0
-"""How long output is read after the end, when a grandchild still holds the pipe."""
 
 PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "SYSTEMROOT")
 """What modules see of the edge's own environment: nothing that could hold a hub's connection string."""
@@ -67,14 +64,17 @@ class ProcessEngine:
         if spec.name in self._running:
             raise EngineError(f"module {spec.name} already runs")
         command = self._table.command(spec.image, host=self._host, ports=spec.ports) + list(spec.arguments)
-        log = ModuleLog(log_path(self.home, spec.name))
+        output = OutputPipe(ModuleLog(log_path(self.home, spec.name)))
         try:
-            process = await self._spawn(command, spec)
-        except OSError as error:
-            log.close()
+            process = await self._spawn(command, spec, output.write_end)
+        except BaseException as error:
+            output.discard()
+            if not isinstance(error, OSError):
+                raise
             raise EngineError(f"module {spec.name}: {command[0]} cannot be started: {error.strerror}") from None
+        output.handed_over()
         leftovers.note(self._notes, spec.name, process.pid)
-        watcher = asyncio.create_task(self._watch(spec.name, process, log), name=f"module {spec.name}")
+        watcher = asyncio.create_task(self._watch(spec.name, process, output), name=f"module {spec.name}")
         self._running[spec.name] = _Running(process=process, watcher=watcher)
 
     async def stop(self, name: str) -> None:
@@ -99,7 +99,7 @@ class ProcessEngine:
         running = self._running.get(name)
         return running.process.pid if running else None
 
-    async def _spawn(self, command: list[str], spec: LaunchSpec) -> asyncio.subprocess.Process:
+    async def _spawn(self, command: list[str], spec: LaunchSpec, output: int) -> asyncio.subprocess.Process:
         folder = self.home / "modules" / spec.name
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return await asyncio.create_subprocess_exec(
@@ -107,8 +107,8 @@ class ProcessEngine:
             cwd=folder,
             env=self._base_environment() | dict(spec.environment),
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
         )
 
@@ -118,17 +118,11 @@ class ProcessEngine:
         search_path = [str(self._table.project), packages, *filter(None, [os.environ.get("PYTHONPATH")])]
         return passed | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(search_path)), "PYTHONUNBUFFERED": "1"}
 
-    async def _watch(self, name: str, process: asyncio.subprocess.Process, log: ModuleLog) -> None:
-        assert process.stdout is not None
-        copying = asyncio.create_task(_copy(process.stdout, log))
+    async def _watch(self, name: str, process: asyncio.subprocess.Process, output: OutputPipe) -> None:
         code = await process.wait()
         # Whatever the module started ends with it, as in a container.
         _signal_group(process.pid, signal.SIGKILL)
-        await asyncio.wait([copying], timeout=_DRAIN_S)
-        copying.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await copying
-        log.close()
+        await output.close()
         leftovers.forget(self._notes, name)
         self._ended(name, code if code >= 0 else 128 - code)
 
@@ -136,11 +130,6 @@ class ProcessEngine:
         running = self._running.pop(name)
         if not running.stopping:
             self.on_exit(ModuleExit(name=name, exit_code=code, at=self._clock.now()))
-
-
-async def _copy(source: asyncio.StreamReader, log: ModuleLog) -> None:
-    while data := await source.read(_READ_BYTES):
-        log.write(data)
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

@@ -16,11 +16,15 @@ from aiohttp.web_protocol import RequestHandler
 
 from iot_core.errors import HubError, InputError
 from iot_core.hub_errors import hub_error
+from local_hub.auth import Principal
 from local_hub.fronts import refusals
 from local_hub.fronts.envelopes import Envelope, error_body
-from local_hub.fronts.rest.call import Call, Reply
+from local_hub.fronts.http_connection import HttpConnection
+from local_hub.fronts.rest.call import Call, Reply, identity_of
 from local_hub.fronts.rest.routes import Match, allowed_methods, match, segments_of
+from local_hub.fronts.websocket import ProtocolFactories
 from local_hub.hub import Hub
+from local_hub.policies import Permission
 
 __all__ = ["MOST_BODY_BYTES", "HttpFront"]
 
@@ -31,20 +35,37 @@ _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
 _JSON = "application/json; charset=utf-8"
 _CLOSE_S = 2.0
 """How long open requests may take to end when the front stops."""
+_BODY_S = 60.0
+"""How long a request's body may take to arrive."""
+_IDLE_S = 120.0
+"""How long a connection is kept for its next request, head and all."""
 
 _log = logging.getLogger(__name__)
+# aiohttp would log a malformed request with its text, and that may hold a token.
+_no_log = logging.getLogger(f"{__name__}.malformed")
+_no_log.setLevel(logging.CRITICAL + 1)
 
 
 class HttpFront:
-    """Answers REST calls from the core; each connection's protocol comes from ``protocol()``."""
+    """Answers REST calls from the core; each connection's protocol comes from ``protocol()``.
 
-    def __init__(self, hub: Hub) -> None:
+    ``websockets`` are the protocols spoken over WebSocket on the same port, by subprotocol.
+    """
+
+    def __init__(self, hub: Hub, websockets: ProtocolFactories | None = None) -> None:
         self._hub = hub
-        self._server = web.Server(self._answer, request_factory=_bounded_request, access_log=None)
+        self._websockets = websockets or {}
+        self._server = web.Server(
+            self._answer,
+            request_factory=_bounded_request,
+            access_log=None,
+            logger=_no_log,
+            keepalive_timeout=_IDLE_S,
+        )
 
     def protocol(self) -> asyncio.Protocol:
         """A protocol for one connection."""
-        return self._server()
+        return HttpConnection(self._server, self._websockets, self._hub.clock.now)
 
     async def stop(self) -> None:
         """End idle connections at once and busy ones within two seconds."""
@@ -61,6 +82,8 @@ class HttpFront:
             return self._refusal(error, envelope)
         except web.HTTPRequestEntityTooLarge:
             return self._refusal(refusals.too_large(MOST_BODY_BYTES), envelope)
+        except web.RequestPayloadError:
+            return self._refusal(hub_error("GenericBadRequest", "The body is not what its headers say."), envelope)
         except (InputError, UnicodeError) as error:
             return self._refusal(hub_error("ArgumentInvalid", str(error)), envelope)
         except ConnectionError:
@@ -77,17 +100,20 @@ class HttpFront:
         if route.handler is None:
             raise refusals.not_built(f"{route.feature} ({route.verb} {route.path})")
         _check_api_version(request.query.get("api-version"))
-        self._authorize(request, found, segments)
+        principal = self._authorize(request, found, segments)
         await _invite_body(request)
-        return await route.handler(await _call(self._hub, request, found))
+        return await route.handler(await _call(self._hub, request, found, principal))
 
-    def _authorize(self, request: web.BaseRequest, found: Match, segments: tuple[str, ...]) -> None:
-        """HubError 401 unless the request's token covers its resource and grants what the route needs."""
-        token = request.headers.get("Authorization")
-        if not token:
-            raise hub_error("IotHubUnauthorized", "Authorization header missing")
+    def _authorize(self, request: web.BaseRequest, found: Match, segments: tuple[str, ...]) -> Principal:
+        """Who calls; HubError 401 unless the token, or certificate, covers the resource and grants what the route needs.
+
+        Endpoints of devices are for the device in the path.
+        """
+        token, chain = request.headers.get("Authorization", ""), _certificates(request)
         resource = "/".join((request.headers.get("Host", ""), *segments))
-        self._hub.auth.service(token, resource, found.route.permission)
+        if found.route.permission is Permission.DEVICE_CONNECT and "device" in found.params:
+            return self._hub.auth.device(identity_of(found.params), token, resource, chain)
+        return self._hub.auth.service(token, resource, found.route.permission, chain)
 
     def _refusal(self, error: HubError, envelope: Envelope) -> web.Response:
         if error.status == 401:
@@ -96,14 +122,30 @@ class HttpFront:
         return _response(error.status, body, {"iothub-errorcode": error.name})
 
 
-async def _call(hub: Hub, request: web.BaseRequest, found: Match) -> Call:
+async def _call(hub: Hub, request: web.BaseRequest, found: Match, principal: Principal) -> Call:
     return Call(
         hub=hub,
+        principal=principal,
         params=found.params,
         query={name.lower(): value for name, value in request.query.items()},
         headers={name.lower(): value for name, value in request.headers.items()},
-        payload=await request.read(),
+        payload=await _body(request),
     )
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    """The body; HubError 408 when it does not arrive in time."""
+    try:
+        async with asyncio.timeout(_BODY_S):
+            return await request.read()
+    except TimeoutError:
+        raise refusals.too_slow(_BODY_S) from None
+
+
+def _certificates(request: web.BaseRequest) -> tuple[bytes, ...]:
+    """The certificates the client showed, its own first; none when it showed none."""
+    transport = request.transport
+    return transport.get_extra_info("peercert_chain_der", ()) if transport is not None else ()
 
 
 async def _invite_body(request: web.BaseRequest) -> None:

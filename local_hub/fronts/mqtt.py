@@ -19,7 +19,7 @@ from iot_core.limits import MQTT_KEEP_ALIVE_MAX_S
 from iot_core.message import Message
 from iot_core.mqtt import NOT_AUTHORIZED, Connect, Publish, SubAck, Subscribe, UnsubAck, Unsubscribe
 from iot_core.topics import Telemetry, parse_device_topic, parse_username
-from local_hub.auth import Principal
+from local_hub.auth import NEVER, Principal
 from local_hub.fronts.mqtt_link import MqttLink, checked_message, with_property
 from local_hub.fronts.mqtt_sessions import MqttSessions, SessionKey
 from local_hub.hub import Hub
@@ -39,23 +39,19 @@ class _Client:
     keeps_session: bool
     will: Message | None
     principal: Principal
+    model_id: str | None
     expiry: asyncio.TimerHandle | None = None
 
 
 class MqttFront:
-    """The handler of every MQTT connection; made by ``open``, connections come from ``protocol()``."""
+    """The handler of every MQTT connection; connections come from ``protocol()``, also those over WebSocket."""
 
-    def __init__(self, hub: Hub, sessions: MqttSessions) -> None:
+    def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._sessions = sessions
+        self._sessions = MqttSessions(hub.store)
         self._limits = ServerLimits(max_keep_alive_seconds=MQTT_KEEP_ALIVE_MAX_S)
         self._clients: set[_Client] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-
-    @classmethod
-    async def open(cls, hub: Hub) -> MqttFront:
-        """A front with the sessions that are on disk."""
-        return cls(hub, await MqttSessions.open(hub.store))
 
     def protocol(self) -> asyncio.Protocol:
         """A protocol for one connection."""
@@ -81,7 +77,10 @@ class MqttFront:
             _log.info("%s: connection refused: %s", packet.client_id, error)
             connection.refuse(NOT_AUTHORIZED)
             return
-        self._restore(connection, client)
+        if client.model_id is None:
+            self._restore(connection, client)
+        else:
+            self._spawn(self._announce_model(connection, client, client.model_id))
 
     def on_publish(self, connection: MqttServerProtocol, packet: Publish) -> None:
         if client := _client_of(connection):
@@ -125,14 +124,20 @@ class MqttFront:
         """InputError or HubError when the client may not come in."""
         info = parse_username(connect.username or "")
         password = (connect.password or b"").decode("utf-8", "replace")
-        principal = self._hub.auth.mqtt_login(info, connect.client_id, password)
+        principal = self._hub.auth.mqtt_login(info, connect.client_id, password, connection.peer_chain_der)
         return _Client(
             link=MqttLink(self._hub, connection, info.identity, principal),
-            session=SessionKey(client_id=connect.client_id, generation_id=principal.generation_id),
+            session=SessionKey(identity=info.identity, generation_id=principal.generation_id),
             keeps_session=not connect.clean_session,
             will=_will(connect, info.identity),
             principal=principal,
+            model_id=info.model_id,
         )
+
+    async def _announce_model(self, connection: MqttServerProtocol, client: _Client, model_id: str) -> None:
+        """Let the client in once its model is in the twin, where services look for it from then on."""
+        await self._hub.twins.announce_model(client.link.identity, model_id)
+        self._restore(connection, client)
 
     def _restore(self, connection: MqttServerProtocol, client: _Client) -> None:
         """Attach the link, bring its subscriptions back and tell the client."""
@@ -140,6 +145,8 @@ class MqttFront:
         if stored:
             client.link.subscribe(stored)
         connection.accept(session_present=stored is not None)
+        if not connection.is_open:
+            return
         connection.session = client
         self._clients.add(client)
         self._hub.sessions.attach(client.link.identity, client.link)
@@ -151,6 +158,8 @@ class MqttFront:
 
     def _cut_at_expiry(self, client: _Client) -> None:
         # Tokens live on real time even where the hub's clock is moved: no client could log in again otherwise.
+        if client.principal.expires_at == NEVER:
+            return
         remaining = max(client.principal.expires_at - time.time(), 0.0)
         loop = asyncio.get_running_loop()
         client.expiry = loop.call_later(remaining, client.link.close, "its token has expired")

@@ -5,7 +5,15 @@ from __future__ import annotations
 from iot_core.errors import HubError
 from iot_core.hub_errors import hub_error
 
-__all__ = ["internal_error", "method_not_allowed", "not_built", "not_found", "too_large"]
+__all__ = [
+    "internal_error",
+    "method_not_allowed",
+    "not_built",
+    "not_found",
+    "too_large",
+    "too_slow",
+    "upgrade_required",
+]
 
 LEDGER = "docs/conformance.md"
 """Where a reader finds what this hub does and does not do."""
@@ -32,6 +40,16 @@ def too_large(limit: int) -> HubError:
     """413: the body is larger than ``limit`` bytes."""
     text = f"The body is larger than {limit} bytes."
     return hub_error("MessageTooLarge", text)
+
+
+def too_slow(limit_s: float) -> HubError:
+    """408: the body did not arrive in time."""
+    return HubError(408000, "RequestTimeout", 408, f"The body did not arrive within {limit_s:g} seconds.")
+
+
+def upgrade_required() -> HubError:
+    """426: the path speaks WebSocket only."""
+    return HubError(426000, "UpgradeRequired", 426, "This path is for WebSockets: send an upgrade request.")
 
 
 def internal_error() -> HubError:

@@ -100,17 +100,18 @@ async def device_id(service: RestHubService) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def config(hub: HubProcess, service: RestHubService, device_id: str, tmp_path: Path) -> EdgeConfig:
-    """A new edge device with the probe and a module that ends at once as its images; back-off in milliseconds."""
+    """A new edge device; images: the probe, a module that does nothing, one that ends. Back-off in milliseconds."""
     device = await service.create_device(device_id, edge=True)
     key = device["authentication"]["symmetricKey"]["primaryKey"]
     probe = ("{python}", str(PROBE), "{host}", "{port:5001/tcp}")
+    quiet = ("{python}", "-c", "import time; time.sleep(600)")
     ends = ("{python}", "-c", "import sys; print('about to end'); sys.exit(3)")
     return EdgeConfig(
         connection_string=f"HostName={hub.host};DeviceId={device_id};SharedAccessKey={key}",
         home=tmp_path / "edge",
         host=free_loopback_address((8883, 443, 8443)),
         ca_file=hub.files.authority,
-        images=ImageTable(commands={"test/probe": probe, "test/ends": ends}, project=PROJECT),
+        images=ImageTable(commands={"test/probe": probe, "test/quiet": quiet, "test/ends": ends}, project=PROJECT),
         restart_rules=RestartRules(base_s=0.01, cap_s=0.05, max_restarts=3),
     )
 

@@ -32,7 +32,13 @@ ROUTES = {
 
 @pytest.fixture
 async def two_probes(
-    edge: LocalEdge, service: RestHubService, device_id: str, deployment: Deploy, wait: Wait, runs: Runs
+    edge: LocalEdge,
+    config: EdgeConfig,
+    service: RestHubService,
+    device_id: str,
+    deployment: Deploy,
+    wait: Wait,
+    runs: Runs,
 ) -> None:
     """`sender` and `receiver` run and answer methods."""
     modules = {
@@ -41,8 +47,14 @@ async def two_probes(
     }
     await service.apply_configuration_content(device_id, deployment(modules, ROUTES))
     await wait(lambda: runs("sender", "receiver"))
+    await wait(lambda: all(_is_ready(config, module) for module in ("sender", "receiver")))
     for module in ("sender", "receiver"):
-        await service.invoke_method(Identity(device_id, module), "hello", connect_timeout_s=30)
+        # The hub hears of the module's subscription through the edge, a moment after the module made it.
+        await service.invoke_method(Identity(device_id, module), "hello", connect_timeout_s=20)
+
+
+def _is_ready(config: EdgeConfig, module: str) -> bool:
+    return "probe ready" in "".join(logs(config.home, module))
 
 
 def _bind(port: int) -> str:

@@ -12,9 +12,10 @@ import orjson
 from iot_core.errors import IdentityError
 from iot_core.hub_errors import hub_error
 from iot_core.identity import Identity
+from local_hub.auth import Principal
 from local_hub.hub import Hub
 
-__all__ = ["Call", "Reply", "etag_header"]
+__all__ = ["Call", "Reply", "etag_header", "identity_of"]
 
 _ETAG = re.compile(r'(?:W/)?"(.*)"', re.DOTALL)
 _JSON_TYPES = ("application/json", "text/json", "text/plain", "application/octet-stream")
@@ -31,12 +32,13 @@ class Reply:
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A call that matched a route and was allowed.
+    """A call of ``principal`` that matched a route and was allowed.
 
     ``params`` are the path's ids, percent-decoded once; names in ``query`` and ``headers`` are lower case.
     """
 
     hub: Hub
+    principal: Principal
     params: Mapping[str, str]
     query: Mapping[str, str]
     headers: Mapping[str, str]
@@ -45,10 +47,7 @@ class Call:
     @property
     def identity(self) -> Identity:
         """The device or module the path names; HubError ArgumentInvalid when it can be none."""
-        try:
-            return Identity(self.params["device"], self.params.get("module"))
-        except IdentityError as error:
-            raise hub_error("ArgumentInvalid", str(error)) from error
+        return identity_of(self.params)
 
     @property
     def if_match(self) -> str | None:
@@ -60,10 +59,10 @@ class Call:
         return quoted[1] if quoted else text.strip()
 
     def json(self) -> Any:
-        """The body as JSON; HubError IotHubFormatError when it is none, ArgumentInvalid when it says it is not JSON."""
+        """The body as JSON; HubError IotHubFormatError when it is none, UnsupportedContentType when it says so."""
         kind = self.headers.get("content-type", _JSON_TYPES[0]).partition(";")[0].strip().lower()
         if kind not in _JSON_TYPES:
-            raise hub_error("ArgumentInvalid", f"The body must be application/json, not {kind!r}.")
+            raise hub_error("UnsupportedContentType", f"The body must be application/json, not {kind[:100]!r}.")
         try:
             return orjson.loads(self.payload)
         except orjson.JSONDecodeError as error:
@@ -75,6 +74,14 @@ class Call:
         if not isinstance(value, dict):
             raise hub_error("ArgumentInvalid", "The body must be a JSON object.")
         return value
+
+
+def identity_of(params: Mapping[str, str]) -> Identity:
+    """The device or module that a path's ids name; HubError ArgumentInvalid when they can be none."""
+    try:
+        return Identity(params["device"], params.get("module"))
+    except IdentityError as error:
+        raise hub_error("ArgumentInvalid", str(error)) from error
 
 
 def etag_header(body: Mapping[str, Any]) -> dict[str, str]:

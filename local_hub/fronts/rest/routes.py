@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from local_hub.fronts.envelopes import Envelope
-from local_hub.fronts.rest import identities, jobs, twins
+from local_hub.fronts.rest import identities, jobs, twins, websocket
 from local_hub.fronts.rest.call import Call, Reply
 from local_hub.policies import Permission
 
@@ -145,7 +145,7 @@ ROUTES: tuple[Route, ...] = (
     _route("POST", f"{_D}/files", _DEVICE, "File upload"),
     _route("POST", f"{_D}/files/notifications", _DEVICE, "File upload"),
     _route("POST", f"{_D}/files/notifications/{{correlation}}", _DEVICE, "File upload"),
-    _route("GET", "/$iothub/websocket", _DEVICE, "MQTT and AMQP over WebSocket"),
+    _route("GET", "/$iothub/websocket", _DEVICE, "MQTT and AMQP over WebSocket", websocket.upgrade),
     _route("GET", "/$servicebus/websocket", _SERVICE, "AMQP over WebSocket"),
 )
 
