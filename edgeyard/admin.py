@@ -61,8 +61,25 @@ class AdminDoor:
             async for line in response.content:
                 yield json.loads(line)
 
-    def _request(self, path: str, query: dict[str, str] | None = None) -> Any:
-        return _Checked(self._open().get(path, params=query))
+    async def authorities(self) -> list[Json]:
+        """The certificate authorities that the hub trusts devices of: thumbprint, subject, expires, added."""
+        async with self._request("/authorities") as response:
+            return list(await response.json())
+
+    async def trust(self, certificates: bytes) -> list[Json]:
+        """Trust the authorities in a PEM or DER file, from the next log-in on; gives those. InputError."""
+        async with self._request("/authorities", verb="POST", data=certificates) as response:
+            return list(await response.json())
+
+    async def distrust(self, thumbprint: str) -> None:
+        """Trust an authority no longer; InputError when it was not trusted."""
+        async with self._request("/authorities", {"thumbprint": thumbprint}, verb="DELETE"):
+            pass
+
+    def _request(
+        self, path: str, query: dict[str, str] | None = None, *, verb: str = "GET", data: bytes | None = None
+    ) -> Any:
+        return _Checked(self._open().request(verb, path, params=query, data=data))
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -71,7 +88,7 @@ class AdminDoor:
 
 
 class _Checked:
-    """A request whose failure is an EdgeyardError in one line."""
+    """A request whose failure is an EdgeyardError in one line; an InputError where the hub says what is wrong."""
 
     def __init__(self, request: Any) -> None:
         self._request = request
@@ -81,6 +98,10 @@ class _Checked:
             response: aiohttp.ClientResponse = await self._request.__aenter__()
         except aiohttp.ClientError as error:
             raise EdgeyardError(f"the local hub does not answer: {error}") from error
+        if response.status == 400:
+            text = await response.text()
+            await self._request.__aexit__(None, None, None)
+            raise InputError(text.strip())
         if response.status != 200:
             await self._request.__aexit__(None, None, None)
             raise EdgeyardError(f"the local hub's admin door refused: HTTP {response.status}")

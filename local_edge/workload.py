@@ -25,7 +25,9 @@ from local_edge.keys import KeyStore
 from local_edge.tls_material import split_names
 from transport.certificates import KeyPair, issue_server_certificate
 
-__all__ = ["WorkloadServer", "runtime_folder"]
+__all__ = ["RUNTIME_PREFIX", "WorkloadServer", "runtime_folder"]
+
+RUNTIME_PREFIX = "edgeyard-edge-"
 
 MAX_CALLS_AT_ONCE = 10
 """Per socket, as in the real daemon."""
@@ -40,7 +42,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def runtime_folder() -> Path:
     """A new private folder with a short path for the sockets of one run."""
     for parent in (None, "/tmp"):
-        folder = Path(tempfile.mkdtemp(prefix="edgeyard-", dir=parent))
+        folder = Path(tempfile.mkdtemp(prefix=RUNTIME_PREFIX, dir=parent))
         if len(str(folder / "0123456789ab.sock").encode()) <= MAX_SOCKET_PATH:
             return folder
         folder.rmdir()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from iot_core import limits
@@ -39,6 +40,14 @@ _MODES = {
 }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Outcome:
+    """What became of an item; neither when it was applied as it is."""
+
+    error: JsonObject | None = None
+    warning: JsonObject | None = None
+
+
 async def apply(registry: Registry, twins: Twins, items: Sequence[Any]) -> JsonObject:
     """``{"isSuccessful", "errors", "warnings"}``: what is right is applied, what is not is listed by name.
 
@@ -46,8 +55,10 @@ async def apply(registry: Registry, twins: Twins, items: Sequence[Any]) -> JsonO
     """
     identities = _checked(items)
     works = (_one(registry, twins, identity, item) for identity, item in zip(identities, items, strict=True))
-    errors = [error for error in await asyncio.gather(*works) if error]
-    return {"isSuccessful": not errors, "errors": errors, "warnings": []}
+    outcomes = await asyncio.gather(*works)
+    errors = [outcome.error for outcome in outcomes if outcome.error]
+    warnings = [outcome.warning for outcome in outcomes if outcome.warning]
+    return {"isSuccessful": not errors, "errors": errors, "warnings": warnings}
 
 
 def _checked(items: Sequence[Any]) -> list[Identity]:
@@ -71,51 +82,67 @@ def _identity_of(item: Any) -> Identity:
         raise hub_error("ArgumentInvalid", str(error)) from error
 
 
-async def _one(registry: Registry, twins: Twins, identity: Identity, item: JsonObject) -> JsonObject | None:
-    """The item's error; None when it was applied."""
+async def _one(registry: Registry, twins: Twins, identity: Identity, item: JsonObject) -> _Outcome:
     operation = _MODES.get(str(item.get("importMode") or "create").lower())
     try:
         if operation is None:
             raise hub_error("ArgumentInvalid", f"importMode {str(item.get('importMode'))[:40]!r} is not known.")
-        await _apply(registry, twins, identity, item, operation)
+        return _Outcome(warning=await _apply(registry, twins, identity, item, operation))
     except HubError as error:
-        return {
-            "deviceId": identity.device_id,
-            "moduleId": identity.module_id,
-            "errorCode": error.name,
-            "errorStatus": error.message,
-            "operation": operation or "",
-        }
-    return None
+        return _Outcome(
+            error={
+                "deviceId": identity.device_id,
+                "moduleId": identity.module_id,
+                "errorCode": error.name,
+                "errorStatus": error.message,
+                "operation": operation or "",
+            }
+        )
 
 
-async def _apply(registry: Registry, twins: Twins, identity: Identity, item: JsonObject, mode: str) -> None:
+async def _apply(
+    registry: Registry, twins: Twins, identity: Identity, item: JsonObject, mode: str
+) -> JsonObject | None:
+    """Apply an item; its warning, if any."""
     checks = mode.endswith("IfMatchETag")
     if mode.startswith("updateTwin"):
         await twins.patch(identity, _twin_of(item), _etag(item, "twinETag") if checks else ANY)
     elif mode.startswith("delete"):
         await _delete(registry, identity, _etag(item, "eTag") if checks else ANY)
     elif mode == "create":
-        await _create(registry, twins, identity, item)
+        return await _create(registry, twins, identity, item)
     else:
-        await _update(registry, twins, identity, item, mode, _etag(item, "eTag") if checks else ANY)
+        return await _update(registry, twins, identity, item, mode, _etag(item, "eTag") if checks else ANY)
+    return None
 
 
-async def _create(registry: Registry, twins: Twins, identity: Identity, item: JsonObject) -> None:
+async def _create(registry: Registry, twins: Twins, identity: Identity, item: JsonObject) -> JsonObject | None:
+    """A new identity; a twin that cannot be written is a warning, the identity is there then."""
     if item.get("eTag"):
         raise hub_error("ArgumentInvalid", "eTag must be empty when a device is created.")
     await _put(registry, identity, item, None)
-    if twin := _twin_of(item):
-        await twins.patch(identity, twin, None)
+    try:
+        if twin := _twin_of(item):
+            await twins.patch(identity, twin, None)
+    except HubError as error:
+        return {
+            "deviceId": identity.device_id,
+            "warningCode": "DeviceRegisteredWithoutTwin",
+            "warningStatus": error.message,
+        }
+    return None
 
 
-async def _update(registry: Registry, twins: Twins, identity: Identity, item: JsonObject, mode: str, etag: str) -> None:
+async def _update(
+    registry: Registry, twins: Twins, identity: Identity, item: JsonObject, mode: str, etag: str
+) -> JsonObject | None:
     try:
         await _put(registry, identity, item, etag)
     except HubError as error:
         if not mode.startswith("createOrUpdate") or error.status != 404:
             raise
-        await _create(registry, twins, identity, {**item, "eTag": None})
+        return await _create(registry, twins, identity, {**item, "eTag": None})
+    return None
 
 
 async def _put(registry: Registry, identity: Identity, item: JsonObject, etag: str | None) -> None:

@@ -53,6 +53,7 @@ class Documents:
             "tags": record.tags,
             "properties": {"desired": record.desired.view(), "reported": record.reported.view()},
             "capabilities": {"iotEdge": record.iot_edge},
+            **({"configurations": record.configurations} if record.configurations else {}),
         }
         return document | _scopes(record)
 

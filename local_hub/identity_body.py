@@ -19,7 +19,7 @@ from iot_core.json_types import JsonObject
 
 __all__ = ["DeviceBody", "ModuleBody", "authentication_of", "no_authentication", "parse_device", "parse_module"]
 
-_TYPES = ("sas", "selfSigned", "certificateAuthority", "none")
+_TYPES = {kind.lower(): kind for kind in ("sas", "selfSigned", "certificateAuthority", "none")}
 _STATUSES = ("enabled", "disabled")
 _THUMBPRINT = re.compile(r"[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}")
 
@@ -49,7 +49,7 @@ def parse_device(device_id: str, body: JsonObject) -> DeviceBody:
     _check_id("deviceId", device_id, body)
     status = _text(body, "status") or "enabled"
     if status.lower() not in _STATUSES:
-        raise _invalid(f"status must be enabled or disabled, not {status!r}.")
+        raise _invalid(f"status must be enabled or disabled, not {status[:40]!r}.")
     reason = _text(body, "statusReason")
     if reason and len(reason) > limits.STATUS_REASON_CHARACTERS:
         raise _invalid(f"statusReason is longer than {limits.STATUS_REASON_CHARACTERS} characters.")
@@ -97,9 +97,10 @@ def no_authentication() -> JsonObject:
 
 
 def _kind(given: JsonObject, *, has_thumbprint: bool, may_be_none: bool) -> str:
-    kind = _text(given, "type") or ("selfSigned" if has_thumbprint else "sas")
-    if kind not in _TYPES:
-        raise _invalid(f"authentication type must be one of {', '.join(_TYPES)}, not {kind!r}.")
+    named = _text(given, "type") or ("selfSigned" if has_thumbprint else "sas")
+    kind = _TYPES.get(named.lower())
+    if kind is None:
+        raise _invalid(f"authentication type must be one of {', '.join(_TYPES.values())}, not {named[:40]!r}.")
     if kind == "none":
         if not may_be_none:
             raise _invalid("DeviceAuthenticationTypeIsMissing: a device needs an authentication type.")

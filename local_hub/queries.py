@@ -22,10 +22,13 @@ from iot_core.errors import HubError, QueryError
 from iot_core.hub_errors import hub_error
 from iot_core.json_types import JsonObject
 from iot_core.query import Condition, Document, Query, compile_condition, parse
+from iot_core.query.ast import mentioned_paths
+from iot_core.query.parser import parse_condition
 from local_hub.documents import Documents
 from local_hub.job_rows import DEVICE_ROWS, device_document
 from local_hub.query_filters import filter_of, job_column, twin_column
 from local_hub.rows import COLUMNS, from_row
+from local_hub.twin_scan import matching_keys
 from transport.store import Store
 
 __all__ = ["Page", "Queries"]
@@ -70,12 +73,18 @@ class Queries:
     async def targets(self, condition_text: str) -> list[tuple[str, str]]:
         """(device id, module id or "") of every twin that the condition of a job takes; QueryError for a bad one."""
         condition = compile_condition(condition_text)
+        paths = set(mentioned_paths(parse_condition(condition_text)[1]))
+        return await self._store.aread(
+            lambda connection: list(matching_keys(connection, condition, paths, self._documents))
+        )
 
-        def work(connection: sqlite3.Connection) -> list[tuple[str, str]]:
-            pairs = self._read(connection, condition, None)
-            return [(key[0], key[1]) for key, document in pairs if condition(document)]
-
-        return await self._store.aread(work)
+    def count(self, connection: sqlite3.Connection, query: Query) -> int:
+        """How many rows a query has, of what a connection sees."""
+        if query.is_aggregate or query.collection == _JOBS:
+            return sum(1 for _ in query.run(document for _, document in self._read(connection, query.condition, None)))
+        paths = set(mentioned_paths(query.select.where))
+        found = sum(1 for _ in matching_keys(connection, query.condition, paths, self._documents))
+        return found if query.top is None else min(found, query.top)
 
     def _page(self, connection: sqlite3.Connection, query: Query, size: int, place: _Place) -> Page:
         if query.is_aggregate:

@@ -28,6 +28,7 @@ _JSON_COLUMNS: dict[tuple[str, ...], str] = {
     ("tags",): "tags",
     ("properties", "desired"): "desired",
     ("properties", "reported"): "reported",
+    ("configurations",): "configurations",
 }
 _JOB_COLUMNS: dict[tuple[str, ...], str] = {
     ("deviceId",): "d.device_id",

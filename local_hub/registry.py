@@ -20,7 +20,7 @@ from iot_core.hub_errors import hub_error
 from iot_core.identity import SYSTEM_MODULES, Identity
 from iot_core.json_types import JsonObject
 from iot_core.twin import Section
-from local_hub import bulk, edge_scopes
+from local_hub import bulk, edge_scopes, key_rotation
 from local_hub.changes import Change, Core
 from local_hub.documents import Documents, identity_etag
 from local_hub.event_shapes import EventShapes
@@ -130,11 +130,12 @@ class Registry:
         given = parse_module(identity.device_id, identity.module_id or "", body)
 
         def work(connection: sqlite3.Connection) -> Change[Record]:
-            _usable_device(connection, identity.device_id)
+            device = _usable_device(connection, identity.device_id)
             record = load_record(connection, identity)
             if wanted is None:
                 if record is not None:
                     raise _module_exists(identity)
+                _check_system_module(identity, device)
                 return self.create_module(connection, identity, given)
             if record is None:
                 raise _module_missing(identity)
@@ -177,6 +178,10 @@ class Registry:
         """
         return await bulk.apply(self, self._twins, items)
 
+    async def regenerate_keys(self, body: JsonObject) -> JsonObject:
+        """New keys for many devices and modules; see ``local_hub.key_rotation``."""
+        return await key_rotation.rotate(self._core.store, body)
+
     def create_module(self, connection: sqlite3.Connection, identity: Identity, given: ModuleBody) -> Change[Record]:
         """Inside a write: add a module to an existing device; HubError TooManyModulesOnDevice."""
         count = "SELECT count(*) FROM identities WHERE device_id = ? AND module_id != ''"
@@ -205,13 +210,22 @@ class Registry:
             after = replace(after, status_updated=self._core.clock.now())
         after = replace(after, etag=record.etag + 1)
         update(connection, after)
-        if after.iot_edge and not record.iot_edge:
-            self._add_system_modules(connection, after)
-        if record.iot_edge and not after.iot_edge:
-            for name in SYSTEM_MODULES:
-                delete(connection, Identity(record.identity.device_id, name))
+        modules = self._toggle_edge(connection, record, after)
         ended = self._with_modules(connection, record.identity) if after.status == "disabled" else ()
-        return Change(result=after, ended=ended)
+        return Change(result=after, events=modules.events, ended=(*modules.ended, *ended))
+
+    def _toggle_edge(self, connection: sqlite3.Connection, before: Record, after: Record) -> Change[Any]:
+        """The system modules come and go with the capability."""
+        if after.iot_edge and not before.iot_edge:
+            return self._created(self._add_system_modules(connection, after))
+        gone: list[Record] = []
+        if before.iot_edge and not after.iot_edge:
+            identities = [Identity(before.identity.device_id, name) for name in sorted(SYSTEM_MODULES)]
+            found = (load_record(connection, identity) for identity in identities)
+            gone = [record for record in found if record is not None]
+        for record in gone:
+            delete(connection, record.identity)
+        return self._gone(gone)
 
     def _update_module(self, connection: sqlite3.Connection, record: Record, given: ModuleBody) -> Change[Record]:
         after = replace(record, authentication=given.authentication, managed_by=given.managed_by, etag=record.etag + 1)
@@ -280,11 +294,21 @@ def _with_body(record: Record, given: DeviceBody) -> Record:
     )
 
 
-def _usable_device(connection: sqlite3.Connection, device_id: str) -> None:
-    """Module calls on a missing or disabled device are answered 401 (observed on the service, under SAS)."""
+def _usable_device(connection: sqlite3.Connection, device_id: str) -> Record:
+    """The device, enabled. Module calls on one that is missing or disabled are answered 401 (observed on the service,
+    under SAS).
+    """
     device = load_record(connection, _identity(device_id, None))
     if device is None or device.status != "enabled":
         raise hub_error("IotHubUnauthorizedAccess", f"Device {device_id} is not registered or is disabled.")
+    return device
+
+
+def _check_system_module(identity: Identity, device: Record) -> None:
+    """Ids that start with $ are the hub's own, on IoT Edge devices."""
+    if identity.module_id in SYSTEM_MODULES and not device.iot_edge:
+        text = f"Module id {identity.module_id} is kept for IoT Edge devices; {device.identity} is none."
+        raise hub_error("ArgumentInvalid", text)
 
 
 def _module(connection: sqlite3.Connection, identity: Identity) -> Record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from iot_core.identity import Identity
@@ -49,13 +49,14 @@ class Record:
     tags: JsonObject
     desired: Section
     reported: Section
+    configurations: JsonObject = field(default_factory=dict)
 
 
 _NAMES = (
     *("device_id", "module_id", "generation_id", "etag", "status", "status_reason", "status_updated", "managed_by"),
     *("authentication", "iot_edge", "device_scope", "parent_scopes", "connection_updated", "last_activity", "model_id"),
     *("twin_etag", "version", "tags", "desired", "desired_metadata", "desired_version"),
-    *("reported", "reported_metadata", "reported_version"),
+    *("reported", "reported_metadata", "reported_version", "configurations"),
 )
 COLUMNS = ", ".join(_NAMES)
 _INSERT = f"INSERT INTO identities ({COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"
@@ -124,6 +125,26 @@ def update_twins(connection: sqlite3.Connection, records: Sequence[Record]) -> N
     )
 
 
+def update_configured(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
+    """Write the desired properties and the configurations of many rows."""
+    connection.executemany(
+        "UPDATE identities SET twin_etag = ?, version = ?, desired = ?, desired_metadata = ?, desired_version = ?, "
+        "configurations = ? WHERE device_id = ? AND module_id = ?",
+        [
+            (
+                record.twin_etag,
+                record.version,
+                dump(record.desired.values),
+                dump(record.desired.metadata),
+                record.desired.version,
+                dump(record.configurations),
+                *key(record.identity),
+            )
+            for record in records
+        ],
+    )
+
+
 def delete(connection: sqlite3.Connection, identity: Identity) -> None:
     """Remove a module's row, or a device's with those of its modules."""
     condition = "device_id = ? AND module_id = ?" if identity.module_id else "device_id = ?"
@@ -153,6 +174,7 @@ def from_row(row: tuple[Any, ...]) -> Record:
         tags=load(row[17]),
         desired=Section(load(row[18]), load(row[19]), row[20], "desired"),
         reported=Section(load(row[21]), load(row[22]), row[23], "reported"),
+        configurations=load(row[24]),
     )
 
 
@@ -181,4 +203,5 @@ def _values(record: Record) -> tuple[Any, ...]:
         dump(record.reported.values),
         dump(record.reported.metadata),
         record.reported.version,
+        dump(record.configurations),
     )

@@ -30,9 +30,11 @@ CREATE TABLE identities (
     reported TEXT NOT NULL,
     reported_metadata TEXT NOT NULL,
     reported_version INTEGER NOT NULL,
+    configurations TEXT NOT NULL,         -- JSON: configuration id → {"status": "Applied" or "Targeted"}
     PRIMARY KEY (device_id, module_id)
 );
 CREATE INDEX identities_edge_scope ON identities (device_scope) WHERE iot_edge = 1;
+CREATE INDEX identities_parent ON identities (parent_scopes) WHERE parent_scopes != '[]';
 CREATE INDEX identities_modules ON identities (module_id, device_id) WHERE module_id != '';
 
 -- Subscriptions of MQTT clients that connected with clean session 0; a session goes with its identity.
@@ -131,4 +133,40 @@ CREATE INDEX c2d_feedback_records_device ON c2d_feedback_records (device_id);
 CREATE TRIGGER identities_c2d AFTER DELETE ON identities WHEN old.module_id = '' BEGIN
     DELETE FROM c2d_messages WHERE device_id = old.device_id;
     DELETE FROM c2d_feedback_records WHERE device_id = old.device_id;
+END;
+CREATE TRIGGER c2d_feedback_empty AFTER DELETE ON c2d_feedback_records WHEN old.batch IS NOT NULL BEGIN
+    DELETE FROM c2d_feedback WHERE sequence = old.batch
+    AND NOT EXISTS (SELECT 1 FROM c2d_feedback_records WHERE batch = old.batch);
+END;
+
+-- Automatic configurations and deployments.
+CREATE TABLE configurations (
+    creation INTEGER PRIMARY KEY AUTOINCREMENT,  -- the higher, the newer
+    id TEXT NOT NULL UNIQUE,
+    etag INTEGER NOT NULL,
+    schema_version TEXT,
+    labels TEXT,                          -- JSON
+    priority INTEGER NOT NULL,
+    target_condition TEXT NOT NULL,
+    reads_reported INTEGER NOT NULL,      -- whether the target condition does
+    content TEXT NOT NULL,                -- JSON, as it was given
+    metrics TEXT NOT NULL,                -- JSON: name → query
+    results TEXT,                         -- JSON: the metrics of the last pass, {"metrics": {}, "systemMetrics": {}}
+    created REAL NOT NULL,
+    updated REAL NOT NULL
+);
+CREATE INDEX identities_configured ON identities (device_id, module_id) WHERE configurations != '{}';
+
+-- Devices that configurations have to be judged anew for: what target conditions can read of them or of their modules
+-- changed. Triggers, because twins are written from many places and none may be forgotten.
+CREATE TABLE configuration_queue (device_id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TRIGGER identity_made AFTER INSERT ON identities WHEN EXISTS (SELECT 1 FROM configurations)
+BEGIN
+    INSERT OR IGNORE INTO configuration_queue VALUES (NEW.device_id);
+END;
+CREATE TRIGGER identity_changed AFTER UPDATE OF tags, reported, iot_edge ON identities
+WHEN (OLD.tags != NEW.tags OR OLD.iot_edge != NEW.iot_edge) AND EXISTS (SELECT 1 FROM configurations)
+    OR OLD.reported != NEW.reported AND EXISTS (SELECT 1 FROM configurations WHERE reads_reported)
+BEGIN
+    INSERT OR IGNORE INTO configuration_queue VALUES (NEW.device_id);
 END;

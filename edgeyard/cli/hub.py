@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgeyard.cli.hubs import HomeOption, home_folder, run_async
 from edgeyard.cli.render import Output, print_json, print_note, print_table
+from iot_core.errors import InputError
 
 __all__ = ["app"]
 
@@ -115,6 +117,53 @@ def status(
         print_json(state)
     else:
         print_table(("WHAT", "VALUE"), state.items())
+
+
+@app.command("trust-ca")
+def trust_ca(
+    file: Annotated[
+        Path | None, typer.Argument(help="Certificate authorities, PEM or DER.", show_default=False)
+    ] = None,
+    home: HomeOption = None,
+    list_all: Annotated[bool, typer.Option("--list", help="Print the trusted authorities.")] = False,
+    remove: Annotated[
+        str | None, typer.Option(metavar="THUMBPRINT", help="Trust this one no longer.", show_default=False)
+    ] = None,
+    output: Annotated[Output, typer.Option("--output", "-o", help="Table or JSON.")] = Output.TABLE,
+) -> None:
+    """Trust a certificate authority: devices of authentication type certificateAuthority log in with its certificates.
+
+    At most 25; counts for the next connection of the running local hub.
+
+    Example: edgeyard hub trust-ca factory-ca.pem
+    """
+    from edgeyard.admin import AdminDoor
+
+    if (file is not None) + list_all + (remove is not None) != 1:
+        raise InputError("hub trust-ca takes one of FILE, --list and --remove THUMBPRINT")
+    certificates = _read(file) if file is not None else b""
+
+    async def work() -> list[dict[str, object]]:
+        async with AdminDoor.of(home_folder(home)) as door:
+            if file is not None:
+                return await door.trust(certificates)
+            if remove is not None:
+                await door.distrust(remove)
+            return await door.authorities()
+
+    authorities = run_async(work())
+    if output is Output.JSON:
+        print_json(authorities)
+    else:
+        columns = ("subject", "expires", "thumbprint")
+        print_table(("SUBJECT", "EXPIRES", "THUMBPRINT"), [[row[name] for name in columns] for row in authorities])
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
 
 
 @app.command()

@@ -153,9 +153,7 @@ class ServerNegotiation:
             raise self._failure(f"the SASL mechanism {init.mechanism[:40]!r} is not offered")
         username, password = self._credentials(init)
         self.phase = Phase.DECIDING
-        return SaslRequested(
-            mechanism=init.mechanism, hostname=init.hostname, username=username, password=password
-        )
+        return SaslRequested(mechanism=init.mechanism, hostname=init.hostname, username=username, password=password)
 
     def _credentials(self, init: SaslInit) -> tuple[str | None, str | None]:
         """User and password of PLAIN: authzid NUL authcid NUL password (RFC 4616)."""

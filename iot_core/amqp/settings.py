@@ -60,4 +60,6 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.max_frame_size < MIN_MAX_FRAME_SIZE:
-            raise LocalProtocolError(f"frames of {self.max_frame_size} bytes are less than the {MIN_MAX_FRAME_SIZE} due")
+            raise LocalProtocolError(
+                f"frames of {self.max_frame_size} bytes are less than the {MIN_MAX_FRAME_SIZE} due"
+            )

@@ -79,8 +79,9 @@ def with_settings(values: JsonObject, settings: list[Setting]) -> JsonObject:
 def with_setting(values: Any, path: tuple[str, ...], value: Any) -> JsonObject:
     """Desired properties with ``value`` at ``path``; None removes what is there, nulls inside a value are left out."""
     if not path:
-        return _without_nulls(value or {})
-    result = dict(values) if isinstance(values, dict) else {}
+        whole: JsonObject = _without_nulls(value or {})
+        return whole
+    result: JsonObject = dict(values) if isinstance(values, dict) else {}
     if len(path) > 1:
         if value is not None or isinstance(result.get(path[0]), dict):
             result[path[0]] = with_setting(result.get(path[0]), path[1:], value)

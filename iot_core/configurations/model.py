@@ -1,4 +1,4 @@
-"""A configuration: automatic device or module configuration, or an edge deployment (REST reference, "Configuration")."""
+"""A configuration: for devices, for modules, or a deployment to edge devices (REST reference, "Configuration")."""
 
 from __future__ import annotations
 

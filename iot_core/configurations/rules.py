@@ -112,11 +112,13 @@ class Rules:
             return None
         return {*merged.desired, *agent_modules(merged.desired.get(AGENT, {}))}
 
-    def gone(self, module_id: str, before: Mapping[str, Any], plan: TwinPlan) -> list[Setting]:
+    def gone(self, module_id: str, before: Mapping[str, Any], plan: TwinPlan, deployments: Ids = ()) -> list[Setting]:
         """What has to be taken back from a twin whose ``configurations`` map was ``before``."""
         settings: list[Setting] = []
         for one, entry in before.items():
-            if one not in plan.statuses and one in self._all and entry.get("status") == APPLIED:
+            if one in plan.statuses or one not in self._all or entry.get("status") != APPLIED:
+                continue
+            if not self._is_deployment(one) or self._merge(deployments) is not None:
                 settings += self._settings(self._all[one], module_id)
         return settings
 
@@ -143,7 +145,7 @@ class Rules:
         return TwinPlan(
             statuses={one: {"status": statuses[one]} for one in sorted(statuses)},
             settings=settings,
-            document=merged.desired.get(module_id) if merged is not None else None,
+            document=_document(merged, module_id),
         )
 
     def _deployment_statuses(self, module_id: str, deployments: Ids) -> dict[str, str]:
@@ -169,6 +171,12 @@ class Rules:
 
 def _deployment(item: Configuration) -> Deployment:
     return Deployment(name=item.id, priority=item.priority, created=item.order, modules=item.content.sections)
+
+
+def _document(merged: Merged | None, module_id: str) -> JsonObject | None:
+    if merged is None or module_id not in merged.desired:
+        return None
+    return with_settings({}, [((), merged.desired[module_id])])
 
 
 def _partial(ranked: list[tuple[str, list[Setting]]]) -> tuple[list[Setting], set[str]]:

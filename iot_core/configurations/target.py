@@ -10,7 +10,7 @@ Edge documentation, "Understand IoT Edge automatic deployments" (target conditio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -18,11 +18,11 @@ from typing import Any
 from iot_core.configurations.errors import TargetConditionError
 from iot_core.errors import QueryError
 from iot_core.query import Condition, compile_condition
-from iot_core.query.ast import Node, Path, Step
+from iot_core.query.ast import Step, mentioned_paths
 from iot_core.query.parser import parse_condition
 from iot_core.query.tokens import Kind, Token, tokenize
 
-__all__ = ["DEVICES", "MODULES", "Target", "compile_target", "mentioned_paths"]
+__all__ = ["DEVICES", "MODULES", "Target", "compile_target"]
 
 DEVICES = "devices"
 MODULES = "devices.modules"
@@ -69,14 +69,6 @@ def compile_target(text: str, *, star: bool = True) -> Target:
     for path in paths:
         _check_path(collection, path)
     return Target(collection=collection, condition=condition, paths=paths)
-
-
-def mentioned_paths(node: Node | None) -> Iterator[tuple[Step, ...]]:
-    """The steps of every path in an expression."""
-    if isinstance(node, Path):
-        yield node.steps
-    for child in node.children if node is not None else ():
-        yield from mentioned_paths(child)
 
 
 def _check_path(collection: str, path: tuple[Step, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,6 +23,7 @@ __all__ = [
     "Path",
     "Select",
     "Step",
+    "mentioned_paths",
 ]
 
 Step = str | int
@@ -162,3 +164,11 @@ class Select:
     top: int | None
     where: Node | None
     group_by: tuple[Path, ...]
+
+
+def mentioned_paths(node: Node | None) -> Iterator[tuple[Step, ...]]:
+    """The steps of every path in an expression, one by one."""
+    if isinstance(node, Path):
+        yield node.steps
+    for child in node.children if node is not None else ():
+        yield from mentioned_paths(child)

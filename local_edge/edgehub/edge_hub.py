@@ -56,7 +56,7 @@ class EdgeHub:
         self._pumps: dict[str, Pump] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         twins = TwinStore(store)
-        self._twins = TwinService(twins, self._clients, self.link)
+        self._twins = TwinService(twins, self._clients, link_of=self.link, quiet=self._module_quiet)
         self._hub_config = DEFAULT_CONFIG
         self._keeper = ConfigKeeper(link=lambda: self.link(OWN), twins=twins, clock=clock, apply=self._apply)
         self.methods = ModuleMethods(self._clients)
@@ -137,8 +137,7 @@ class EdgeHub:
         if client is not None:
             link.open()
         self._spawn(link.accept_methods(client is not None and client.subscribed(Subscription.METHODS)))
-        if client is None:
-            self._spawn(self._close_idle(module))
+        self._module_quiet(module)
 
     # -- upstream
 
@@ -175,6 +174,11 @@ class EdgeHub:
             self._keeper.desired_patch(patch)
         else:
             self._twins.desired_patch(module, patch)
+
+    def _module_quiet(self, module: str) -> None:
+        """Something that kept the link of `module` open may be over."""
+        if self._clients.get(module) is None:
+            self._spawn(self._close_idle(module))
 
     async def _close_idle(self, module: str) -> None:
         """Leave the hub for a module that went away and of which nothing waits: the hub shows it as disconnected."""
@@ -226,8 +230,7 @@ class EdgeHub:
         unexpected = [result for result in results if result is not None and not isinstance(result, UpstreamError)]
         if unexpected:
             raise unexpected[0]
-        if self._clients.get(module) is None:
-            self._spawn(self._close_idle(module))
+        self._module_quiet(module)
         return arrived
 
     async def _clean_up(self) -> None:

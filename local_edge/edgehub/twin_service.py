@@ -31,9 +31,20 @@ _log = logging.getLogger(__name__)
 
 
 class TwinService:
-    """The twins of all modules; `link_of` gives the upstream link of a module."""
+    """The twins of all modules.
 
-    def __init__(self, twins: TwinStore, clients: Clients, link_of: Callable[[str], UpstreamLink]) -> None:
+    `link_of` gives a module's upstream link, `quiet` hears when nothing of a module is left to send.
+    """
+
+    def __init__(
+        self,
+        twins: TwinStore,
+        clients: Clients,
+        *,
+        link_of: Callable[[str], UpstreamLink],
+        quiet: Callable[[str], None],
+    ) -> None:
+        self._quiet = quiet
         self._twins = twins
         self._clients = clients
         self._link_of = link_of
@@ -123,6 +134,7 @@ class TwinService:
             with contextlib.suppress(UpstreamError):
                 await self._send_once(module, link)
             await asyncio.sleep(REPORT_PERIOD_S)
+        self._quiet(module)
 
     async def _send_once(self, module: str, link: UpstreamLink) -> None:
         copy = self._twins.get(module)

@@ -7,6 +7,9 @@ GET /events  the event stream as newline-delimited JSON, from now on; ``?device=
 GET /status  ``{"pid", "host", "mqttPort", "httpPort", "connectedDeviceCount", "totalDeviceCount", …}``
 POST /stop   202, then the hub stops as on SIGTERM
 =========== =====================================================================================================
+
+GET /authorities lists the trusted certificate authorities, POST /authorities trusts those in its body (PEM or DER),
+DELETE /authorities?thumbprint=SHA256 trusts one no longer; all three print authorities as ``Authority.document``.
 """
 
 from __future__ import annotations
@@ -15,13 +18,15 @@ import asyncio
 import contextlib
 import hmac
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import orjson
 from aiohttp import web
 
+from iot_core.errors import HubError
+from local_hub.authorities import Authority
 from local_hub.hub import Hub
 from transport.certificates import write_private
 
@@ -57,6 +62,9 @@ class AdminFront:
             ("GET", "/events"): self._get_events,
             ("GET", "/status"): self._get_status,
             ("POST", "/stop"): self._post_stop,
+            ("GET", "/authorities"): self._get_authorities,
+            ("POST", "/authorities"): self._post_authorities,
+            ("DELETE", "/authorities"): self._delete_authority,
         }
 
     def protocol(self) -> asyncio.Protocol:
@@ -75,11 +83,12 @@ class AdminFront:
         if not self._allowed(request):
             return _text(401, "The admin door needs 'Authorization: Bearer TOKEN'; the token is in hub/admin.token.")
         handler = self._routes.get((request.method, request.path))
-        return (
-            await handler(request)
-            if handler
-            else _text(404, "The admin door has GET /events, GET /status, POST /stop.")
-        )
+        if handler is None:
+            return _text(404, f"The admin door has {', '.join(f'{verb} {path}' for verb, path in self._routes)}.")
+        try:
+            return await handler(request)
+        except HubError as error:
+            return _text(error.status, error.message)
 
     def _allowed(self, request: web.BaseRequest) -> bool:
         given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
@@ -91,6 +100,16 @@ class AdminFront:
     async def _post_stop(self, _request: web.BaseRequest) -> web.StreamResponse:
         self._request_stop()
         return web.Response(status=202)
+
+    async def _get_authorities(self, _request: web.BaseRequest) -> web.StreamResponse:
+        return _authorities(self._hub.authorities.list())
+
+    async def _post_authorities(self, request: web.BaseRequest) -> web.StreamResponse:
+        return _authorities(await self._hub.authorities.trust(await request.read()))
+
+    async def _delete_authority(self, request: web.BaseRequest) -> web.StreamResponse:
+        await self._hub.authorities.remove(request.query.get("thumbprint", ""))
+        return _authorities(self._hub.authorities.list())
 
     async def _get_events(self, request: web.BaseRequest) -> web.StreamResponse:
         """Stream until the client or the hub goes; what happens once the headers have left is in it."""
@@ -115,6 +134,11 @@ async def _copy(events: AsyncIterator[dict[str, Any]], response: web.StreamRespo
         async for event in events:
             if device is None or event.get("deviceId", device) == device:
                 await response.write(orjson.dumps(event) + b"\n")
+
+
+def _authorities(authorities: Iterable[Authority]) -> web.Response:
+    body = orjson.dumps([authority.document for authority in authorities])
+    return web.Response(body=body, content_type="application/json")
 
 
 def _text(status: int, text: str) -> web.Response:

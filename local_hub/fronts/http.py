@@ -105,7 +105,7 @@ class HttpFront:
         return await route.handler(await _call(self._hub, request, found, principal))
 
     def _authorize(self, request: web.BaseRequest, found: Match, segments: tuple[str, ...]) -> Principal:
-        """Who calls; HubError 401 unless the token, or certificate, covers the resource and grants what the route needs.
+        """Who calls; HubError 401 unless token or certificate covers the resource and grants what the route needs.
 
         Endpoints of devices are for the device in the path.
         """

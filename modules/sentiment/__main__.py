@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
+from device.process import leave
 from modules.sentiment.main import main
 
-sys.exit(main())
+leave(main())

@@ -96,6 +96,7 @@ _APPLY = "Apply configuration content"
 ROUTES: tuple[Route, ...] = (
     _route("GET", "/devices", _READ, "List devices", identities.list_devices),
     _route("POST", "/devices", _WRITE, "Bulk change of devices", identities.bulk),
+    _route("POST", "/devices/keys/regenerate", _WRITE, "Bulk key regeneration", identities.regenerate_keys),
     _route("GET", _D, _READ, "Device identities", identities.get_device),
     _route("PUT", _D, _WRITE, "Device identities", identities.put_device),
     _route("DELETE", _D, _WRITE, "Device identities", identities.delete_device),
@@ -137,7 +138,6 @@ ROUTES: tuple[Route, ...] = (
     _route("PATCH", _DIGITAL, _SERVICE, "Digital twins"),
     _route("POST", f"{_DIGITAL}/commands/{{command}}", _SERVICE, "Digital twins"),
     _route("POST", f"{_DIGITAL}/components/{{component}}/commands/{{command}}", _SERVICE, "Digital twins"),
-    _route("POST", "/devices/keys/regenerate", _WRITE, "Bulk key regeneration"),
     _route("POST", f"{_D}/messages/events", _DEVICE, "Telemetry over HTTPS"),
     _route("GET", _BOUND, _DEVICE, "Cloud-to-device messages over HTTPS"),
     _route("DELETE", f"{_BOUND}/{{lock}}", _DEVICE, "Cloud-to-device messages over HTTPS"),

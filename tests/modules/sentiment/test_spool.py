@@ -14,6 +14,10 @@ def cut_short(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-4])
 
 
+def files_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
 async def drain(queue: SpoolQueue) -> list[Message]:
     found: list[Message] = []
     while len(queue):
@@ -58,7 +62,7 @@ async def test_a_stop_with_nothing_left_leaves_no_file(tmp_path: Path) -> None:
     queue.put(numbered(1)[0])
     await drain(queue)
     queue.close()
-    assert list(tmp_path.iterdir()) == []
+    assert files_in(tmp_path) == []
 
 
 async def test_a_line_that_a_crash_cut_short_is_left_out(tmp_path: Path) -> None:

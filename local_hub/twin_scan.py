@@ -1,0 +1,38 @@
+"""Which twins a condition takes, by their keys: SQLite sorts out what it can, the condition judges the rest."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+
+from iot_core.query import Condition
+from iot_core.query.ast import Step
+from local_hub.documents import Documents
+from local_hub.light_documents import light_reader
+from local_hub.query_filters import filter_of, twin_column
+from local_hub.rows import COLUMNS, from_row
+
+__all__ = ["matching_keys"]
+
+_MODULES = "devices.modules"
+
+
+def matching_keys(
+    connection: sqlite3.Connection, condition: Condition, paths: Iterable[tuple[Step, ...]], documents: Documents
+) -> Iterator[tuple[str, str]]:
+    """(device id, module id or "") of each twin that the condition takes, in the order of the keys.
+
+    ``paths`` are those that the condition mentions; twins are read in full only when it takes that.
+    """
+    found = filter_of(condition, twin_column)
+    kind = "module_id != ''" if condition.collection == _MODULES else "module_id = ''"
+    reader = light_reader(paths)
+    columns = COLUMNS if reader is None else ", ".join(reader.columns)
+    where = " AND ".join((kind, *found.conditions))
+    rows = connection.execute(
+        f"SELECT {columns} FROM identities WHERE {where} ORDER BY device_id, module_id", found.parameters
+    )
+    for row in rows:
+        document = documents.twin(from_row(row)) if reader is None else reader.document(row)
+        if condition(document):
+            yield row[0], row[1]

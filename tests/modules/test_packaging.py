@@ -1,0 +1,56 @@
+"""What every module of ours ships beside its code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from device.schema import is_current
+from device.settings import TwinSettings
+from modules.scorer.settings import ScorerSettings
+from modules.sentiment.settings import SentimentSettings
+
+REPOSITORY = Path(__file__).parents[2]
+MODULES = ["scorer", "sentiment", "sentiment_container"]
+SETTINGS = {"scorer": ScorerSettings, "sentiment": SentimentSettings}
+
+
+@pytest.mark.parametrize("module", SETTINGS)
+def test_the_committed_schema_is_current(module: str) -> None:
+    assert is_current(SETTINGS[module], REPOSITORY / "deployments" / "schemas" / f"{module}.json")
+
+
+@pytest.mark.parametrize("module", SETTINGS)
+def test_the_readme_names_every_setting_and_its_default(module: str) -> None:
+    text = (REPOSITORY / "modules" / module / "README.md").read_text("utf-8")
+    settings: type[TwinSettings] = SETTINGS[module]
+    assert [name for name in settings.twin_names() if f"| `{name}` |" not in text] == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_json_points_to_its_dockerfiles_and_the_repository_root(module: str) -> None:
+    folder = REPOSITORY / "modules" / module
+    image = json.loads((folder / "module.json").read_text("utf-8"))["image"]
+    assert (folder / image["contextPath"]).resolve() == REPOSITORY
+    assert all((folder / path).is_file() for path in image["tag"]["platforms"].values())
+
+
+@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("platform", ["amd64", "arm64v8"])
+def test_the_dockerfile_copies_what_exists_and_runs_without_root(module: str, platform: str) -> None:
+    lines = (REPOSITORY / "modules" / module / f"Dockerfile.{platform}").read_text("utf-8").splitlines()
+    copies = [line.split()[1:-1] for line in lines if line.startswith("COPY ") and "--from" not in line]
+    assert copies
+    assert all((REPOSITORY / name).exists() for names in copies for name in names)
+    assert "USER 10001:10001" in lines
+    assert any(line.startswith("HEALTHCHECK") and 'CMD ["' in line for line in lines)
+    assert f'ENTRYPOINT ["python", "-m", "modules.{module}"]' in lines
+
+
+def test_the_models_are_small_and_have_cards() -> None:
+    models = sorted((REPOSITORY / "modules").glob("*/models/*.onnx"))
+    assert [model.stem for model in models] == ["anomaly", "classifier", "sentiment"]
+    assert sum(model.stat().st_size for model in models) < 15_000_000
+    assert all(model.with_suffix(".md").is_file() for model in models)
