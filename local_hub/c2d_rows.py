@@ -50,7 +50,7 @@ class C2dTransaction:
     def tidy(self) -> None:
         """Free locks that ran out and end messages whose time is over."""
         for sequence in self._rows.queue.release_due(self._connection, self._now):
-            self.free.add(self._device_of(sequence)[0])
+            self.free.add(self._head(sequence)[0])
         for lease in self._rows.queue.expired(self._connection, self._now):
             self._apply(lease, Event.EXPIRE)
         self._rows.feedback.tidy(self._connection, self._now)
@@ -94,7 +94,7 @@ class C2dTransaction:
     def settle(self, device_id: str, token: str, event: Event) -> None:
         """COMPLETE, REJECT, ABANDON or RELEASE a message of the device; HubError DeviceMessageLockLost."""
         lease = self._rows.queue.locked(self._connection, token, self._now)
-        if self._device_of(lease.sequence)[0] != device_id:
+        if self._head(lease.sequence)[0] != device_id:
             raise lock_lost()
         self._apply(lease, event)
 
@@ -149,7 +149,7 @@ class C2dTransaction:
 
     def _apply(self, lease: Lease, event: Event) -> None:
         """Change a message, and note its end for the sender who asked to hear of it."""
-        device_id, generation_id, ack, system = self._device_of(lease.sequence)
+        device_id, generation_id, ack, system = self._head(lease.sequence)
         after = self._rows.queue.apply(self._connection, lease, event)
         if after.outcome is None:
             self.free.add(device_id)
@@ -165,8 +165,8 @@ class C2dTransaction:
                 now=self._now,
             )
 
-    def _device_of(self, sequence: int) -> tuple[str, str, str, str]:
-        """The device of a message, its generation id, the message's ack and its system properties (JSON)."""
+    def _head(self, sequence: int) -> tuple[str, str, str, str]:
+        """Of a message: its device, the device's generation id, the ack and the system properties (JSON)."""
         query = "SELECT device_id, generation_id, ack, system FROM c2d_messages WHERE sequence = ?"
         row: tuple[str, str, str, str] = self._connection.execute(query, (sequence,)).fetchone()
         return row

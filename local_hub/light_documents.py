@@ -18,8 +18,8 @@ from local_hub.rows import Record
 __all__ = ["LightReader", "light_reader", "light_twin"]
 
 _COLUMNS = ("device_id", "module_id")
-_TEXTS = {("status",): "status", ("modelId",): "model_id"}
-_DOCUMENTS = {("tags",): "tags", ("configurations",): "configurations"}
+_TEXTS: dict[tuple[str, ...], str] = {("status",): "status", ("modelId",): "model_id"}
+_DOCUMENTS: dict[tuple[str, ...], str] = {("tags",): "tags", ("configurations",): "configurations"}
 _SECTIONS = (("properties", "desired"), ("properties", "reported"))
 _EDGE = ("capabilities", "iotEdge")
 

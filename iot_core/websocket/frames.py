@@ -116,10 +116,10 @@ class FrameDecoder:
 
     def _read_head(self, data: memoryview) -> _Head | None:
         """The header at the start of `data`; None while it is incomplete."""
-        head = _parse_head(data)
-        if head is None:
-            return None
         try:
+            head = _parse_head(data)
+            if head is None:
+                return None
             self._check(head)
         except RemoteProtocolError:
             self._closed = True
