@@ -60,7 +60,7 @@ class CloudToDevice:
         self._pumps: dict[str, Pump[Delivery]] = {}
         self._background: set[asyncio.Task[None]] = set()
         self.depths: dict[str, int] = {}
-        self.feedback = Feedback(store=store, clock=clock, rows=self._rows.feedback, commit=self._commit)
+        self.feedback = Feedback(self._commit)
 
     async def start(self) -> None:
         """Free what connections of an earlier run had locked, and end what ran out meanwhile."""
@@ -72,8 +72,9 @@ class CloudToDevice:
     async def stop(self) -> None:
         """Finish what has begun; receivers must be gone by now."""
         await self._alarm.stop()
-        for pump in [*self._pumps.values(), self.feedback.pump]:
+        for pump in self._pumps.values():
             await pump.settled()
+        await self.feedback.settled()
         await asyncio.gather(*self._background)
 
     async def send(self, device_id: str, message: Message) -> Sent:
@@ -97,6 +98,10 @@ class CloudToDevice:
     async def complete(self, device_id: str, lock_token: str) -> None:
         """The device has the message; HubError DeviceMessageLockLost."""
         await self._settle(device_id, lock_token, Event.COMPLETE)
+
+    def complete_soon(self, device_id: str, lock_token: str) -> None:
+        """``complete`` for who cannot wait; a lock that is lost is passed over, as the message comes again."""
+        self._spawn(self._complete_quietly(device_id, lock_token))
 
     async def reject(self, device_id: str, lock_token: str) -> None:
         """The message cannot be used and is dead-lettered; HubError DeviceMessageLockLost."""
@@ -151,12 +156,19 @@ class CloudToDevice:
     async def _settle(self, device_id: str, lock_token: str, event: Event) -> None:
         await self._commit(lambda transaction: transaction.settle(device_id, lock_token, event))
 
+    async def _complete_quietly(self, device_id: str, lock_token: str) -> None:
+        try:
+            await self.complete(device_id, lock_token)
+        except HubError as error:
+            _log.info("%s: %s", device_id, error)
+        except EdgeyardError:
+            _log.exception("%s: an acknowledged message was not taken out of its queue", device_id)
+
     async def _release(self, device_id: str, lock_tokens: tuple[str, ...]) -> None:
-        for token in lock_tokens:
-            try:
-                await self._settle(device_id, token, Event.RELEASE)
-            except HubError:
-                _log.debug("%s: a message was settled, or its lock lost, before it was released", device_id)
+        try:
+            await self._commit(lambda transaction: transaction.release(device_id, lock_tokens))
+        except EdgeyardError:
+            _log.exception("%s: messages stay locked until their locks run out", device_id)
 
     async def _clock_ran(self) -> None:
         """End and free what ran out, by a transaction that has nothing else to do."""
@@ -166,7 +178,7 @@ class CloudToDevice:
             _log.exception("cloud-to-device messages that ran out were not put right")
 
     async def _commit(self, work: Callable[[C2dTransaction], T]) -> T:
-        """Run ``work`` as a transaction; once it is on disk, tell who waits. Raises what ``work`` raises, StoreError."""
+        """Run ``work`` as a transaction; once it is on disk, tell who waits. StoreError, and what ``work`` raises."""
 
         def in_store(connection: sqlite3.Connection) -> _Done[T]:
             transaction = C2dTransaction(connection, self._rows, self._clock.now())

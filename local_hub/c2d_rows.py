@@ -6,15 +6,17 @@ anything else, so that every change sees the queues as they stand now.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from iot_core import limits
 from iot_core.c2d import Ack, Event, State
+from iot_core.errors import HubError
 from iot_core.hub_errors import hub_error
 from iot_core.message import Message
 from local_hub.c2d_feedback_rows import FeedbackRows
-from local_hub.c2d_messages import Delivery, Outgoing, Sent
+from local_hub.c2d_messages import Delivery, FeedbackBatch, Outgoing, Sent
 from local_hub.c2d_options import C2dOptions
 from local_hub.json_text import dump, load
 from local_hub.leases import Lease, LeasedQueue, lock_lost
@@ -98,6 +100,12 @@ class C2dTransaction:
             raise lock_lost()
         self._apply(lease, event)
 
+    def release(self, device_id: str, tokens: Iterable[str]) -> None:
+        """Put back those of the device's messages that the tokens still lock."""
+        for token in tokens:
+            with contextlib.suppress(HubError):
+                self.settle(device_id, token, Event.RELEASE)
+
     def purge(self, device_id: str) -> int:
         """End every message of the device, those that are locked too; how many. HubError DeviceNotFound."""
         self.generation(device_id)
@@ -110,6 +118,20 @@ class C2dTransaction:
             state = State.INVISIBLE if is_locked else State.ENQUEUED
             self._apply(Lease(sequence=sequence, delivery_count=delivery_count, state=state), Event.PURGE)
         return len(rows)
+
+    def receive_feedback(self, *, connected: bool) -> FeedbackBatch | None:
+        """Lock the oldest batch of feedback that is free."""
+        return self._rows.feedback.receive(self._connection, self._now, connected=connected)
+
+    def settle_feedback(self, token: str, event: Event) -> None:
+        """COMPLETE, REJECT, ABANDON or RELEASE a batch; HubError DeviceMessageLockLost."""
+        self._rows.feedback.settle(self._connection, token, event, self._now)
+
+    def release_feedback(self, tokens: Iterable[str]) -> None:
+        """Put back those of the batches that the tokens still lock."""
+        for token in tokens:
+            with contextlib.suppress(HubError):
+                self.settle_feedback(token, Event.RELEASE)
 
     def generation(self, device_id: str) -> str:
         """The device's generation id; HubError DeviceNotFound."""
@@ -174,4 +196,6 @@ class C2dTransaction:
 
 def depths(connection: sqlite3.Connection) -> Iterator[tuple[str, int]]:
     """The generation id of each device that has messages, and how many."""
-    return iter(connection.execute("SELECT generation_id, count(*) FROM c2d_messages GROUP BY generation_id").fetchall())
+    return iter(
+        connection.execute("SELECT generation_id, count(*) FROM c2d_messages GROUP BY generation_id").fetchall()
+    )

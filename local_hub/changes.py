@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from iot_core.clock import Clock
@@ -47,6 +47,8 @@ class Core:
     hub_name: str
     events: EventStream
     sessions: Sessions
+    watchers: list[Callable[[], None]] = field(default_factory=list)
+    """Called on the event loop after every commit; they must not raise."""
 
     async def commit(self, work: Callable[[sqlite3.Connection], Change[T]]) -> T:
         """Run ``work`` by ``store.write``; once it is on disk push, publish and end sessions, in the order of the
@@ -65,3 +67,5 @@ class Core:
             self.events.publish(event)
         for identity in change.ended:
             self.sessions.end(identity, "the identity was deleted or disabled")
+        for watcher in self.watchers:
+            watcher()

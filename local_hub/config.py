@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from local_hub.c2d_options import C2dOptions
 
 __all__ = ["HubConfig"]
 
@@ -26,6 +28,7 @@ class HubConfig:
     hub_name: str = "local"
     tier: str = "S3"
     """A name in ``iot_core.limits.TIERS``; decides how many jobs run at once. Throttles are not applied yet."""
+    cloud_to_device: C2dOptions = field(default_factory=C2dOptions)
 
     @property
     def host_names(self) -> tuple[str, ...]:

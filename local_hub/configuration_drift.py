@@ -19,6 +19,7 @@ from iot_core.json_types import JsonObject
 from local_hub.documents import Documents
 from local_hub.edge_modules import is_superfluous
 from local_hub.json_text import load
+from local_hub.twin_changes import difference
 from local_hub.twin_scan import matching_keys
 
 __all__ = ["drifted_devices"]
@@ -77,16 +78,12 @@ def _drifted(rules: Rules, matches: dict[_Key, _Ids], rows: list[tuple[Any, ...]
         return any(_differs(rules, twin, _plan(rules, matches, twin, found.configurations, ()), ()) for twin in twins)
     every = [_Twin(*row) for row in rows]
     return _other_modules(rules, found.deployments, every) or any(
-        _differs(
-            rules, twin, _plan(rules, matches, twin, found.configurations, found.deployments), found.deployments
-        )
+        _differs(rules, twin, _plan(rules, matches, twin, found.configurations, found.deployments), found.deployments)
         for twin in every
     )
 
 
-def _plan(
-    rules: Rules, matches: dict[_Key, _Ids], twin: _Twin, configurations: _Ids, deployments: _Ids
-) -> TwinPlan:
+def _plan(rules: Rules, matches: dict[_Key, _Ids], twin: _Twin, configurations: _Ids, deployments: _Ids) -> TwinPlan:
     if not twin.module_id:
         return rules.plan("", configurations)
     return rules.plan(twin.module_id, matches.get((twin.device_id, twin.module_id), ()), deployments)
@@ -99,7 +96,7 @@ def _differs(rules: Rules, twin: _Twin, plan: TwinPlan, deployments: _Ids) -> bo
     if not plan.settings and plan.document is None:
         return False
     values: JsonObject = load(twin.desired)
-    return plan.values(values, []) != values
+    return bool(difference(values, plan.values(values, [])))
 
 
 def _other_modules(rules: Rules, deployments: _Ids, twins: list[_Twin]) -> bool:

@@ -1,144 +1,203 @@
-"""Deployment content written to one edge device at once (REST reference, "Configuration - Apply On Edge Device").
+"""Automatic configurations and edge deployments (REST reference, "Configuration"; IoT Hub documentation, "Automatic
+device and module management").
 
-The content is absolute: module identities it names are made, those of earlier deployments that it does not name are
-removed with their twins, and desired properties are written the normal way, so that connected modules hear of them.
+The id and the content of a configuration never change: content in an update is checked and otherwise ignored, as the
+service does. What a configuration has written stays when it is deleted.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from copy import deepcopy
 from typing import Any
 
-from iot_core.errors import IdentityError, ManifestError
+from iot_core import limits
+from iot_core.configurations import (
+    ConfigurationContentError,
+    ConfigurationError,
+    MetricQueryError,
+    Settings,
+    TargetConditionError,
+    TooManyModulesError,
+    check_metric,
+    compile_target,
+    parse_settings,
+)
+from iot_core.configurations.content import Content
+from iot_core.errors import HubError
 from iot_core.hub_errors import hub_error
-from iot_core.identity import SYSTEM_MODULES, Identity
 from iot_core.json_types import JsonObject
-from iot_core.manifest import modules_content
-from local_hub import twin_changes
-from local_hub.changes import Change, Core
-from local_hub.identity_body import ModuleBody, no_authentication
-from local_hub.registry import EDGE_MANAGED, Registry
-from local_hub.rows import Record, load_record, scan
+from local_hub import configuration_rows
+from local_hub.changes import Core
+from local_hub.configuration_evaluator import Evaluator
+from local_hub.configuration_metrics import measure, system_queries
+from local_hub.configuration_rows import Entry
+from local_hub.configuration_runner import Cadence, ConfigurationRunner
+from local_hub.documents import Documents
+from local_hub.edge_content import EdgeContent
+from local_hub.preconditions import check_etag, wanted_etag
+from local_hub.queries import Queries
+from local_hub.registry import Registry
 from local_hub.twins import Twins
 
-__all__ = ["Configurations", "desired_after"]
+__all__ = ["Configurations"]
 
-_AGENT = "$edgeAgent"
-_DESIRED = "properties.desired"
+_FREE_TIER = "F1"
+_ERROR_NAMES: dict[type[ConfigurationError], str] = {
+    TargetConditionError: "InvalidConfigurationTargetCondition",
+    ConfigurationContentError: "InvalidConfigurationContent",
+    MetricQueryError: "InvalidConfigurationCustomMetricsQuery",
+    TooManyModulesError: "ConfigurationCountLimitExceeded",
+    ConfigurationError: "ArgumentInvalid",
+}
 
 
 class Configurations:
-    """Applies content; automatic configurations are not built."""
+    """Keeps configurations and has them carried out."""
 
-    def __init__(self, core: Core, registry: Registry, twins: Twins) -> None:
+    def __init__(
+        self,
+        core: Core,
+        registry: Registry,
+        twins: Twins,
+        documents: Documents,
+        queries: Queries,
+        *,
+        tier: str,
+        cadence: Cadence,
+    ) -> None:
         self._core = core
-        self._registry = registry
-        self._twins = twins
+        self._queries = queries
+        free = tier == _FREE_TIER
+        self._most = limits.CONFIGURATIONS_PER_FREE_HUB if free else limits.CONFIGURATIONS_PER_HUB
+        self._content = EdgeContent(core, registry, twins)
+        self._runner = ConfigurationRunner(core, Evaluator(core, registry, twins), documents, queries, cadence)
+
+    def start(self) -> None:
+        """Begin to evaluate."""
+        self._runner.start()
+
+    async def stop(self) -> None:
+        """Stop evaluating; the next start goes on."""
+        await self._runner.stop()
+
+    async def settled(self) -> None:
+        """Return once what was written before this call has been evaluated."""
+        await self._runner.settled()
+
+    async def get(self, configuration_id: str) -> JsonObject:
+        """The configuration with its metrics; HubError ConfigurationNotFound."""
+
+        def work(connection: sqlite3.Connection) -> JsonObject:
+            return self._document(connection, _stored(connection, configuration_id))
+
+        return await self._core.store.aread(work)
+
+    async def list(self) -> list[JsonObject]:
+        """Every configuration with its metrics, in the order of their ids."""
+
+        def work(connection: sqlite3.Connection) -> list[JsonObject]:
+            return [self._document(connection, entry) for entry in configuration_rows.select(connection)]
+
+        return await self._core.store.aread(work)
+
+    async def put(self, configuration_id: str, body: JsonObject, if_match: str | None) -> JsonObject:
+        """Create (``if_match`` None) or update a configuration.
+
+        HubError ConfigurationAlreadyExists, ConfigurationNotFound, PreconditionFailed, ConfigurationCountLimitExceeded,
+        or a refusal of the body: InvalidConfigurationTargetCondition, InvalidConfigurationContent,
+        InvalidConfigurationCustomMetricsQuery, ArgumentInvalid.
+        """
+        wanted = wanted_etag(if_match)
+        now = self._core.clock.now()
+
+        def work(connection: sqlite3.Connection) -> Entry:
+            entry = configuration_rows.find(connection, configuration_id)
+            if wanted is None:
+                return self._create(connection, configuration_id, _settings(configuration_id, body), entry, now)
+            if entry is None:
+                raise _missing(configuration_id)
+            check_etag(wanted, entry.etag)
+            settings = _settings(configuration_id, body, entry.settings.content)
+            return configuration_rows.update(connection, entry, settings, now)
+
+        entry = await self._core.store.write(work, after=lambda _: self._changed(made=wanted is None))
+        return entry.document(dict(system_queries(entry)), entry.results)
+
+    async def delete(self, configuration_id: str, if_match: str | None) -> None:
+        """Delete a configuration; what it wrote stays. HubError ConfigurationNotFound, PreconditionFailed."""
+        wanted = wanted_etag(if_match)
+
+        def work(connection: sqlite3.Connection) -> None:
+            check_etag(wanted, _stored(connection, configuration_id).etag)
+            configuration_rows.delete(connection, configuration_id)
+
+        await self._core.store.write(work, after=lambda _: self._changed(made=False))
+
+    def test_queries(self, body: JsonObject) -> JsonObject:
+        """What is wrong with a target condition and with metric queries; nothing is an error by itself."""
+        queries = body.get("customMetricQueries") or {}
+        if not isinstance(queries, dict):
+            raise hub_error("ArgumentInvalid", "customMetricQueries must be an object of texts.")
+        errors = {name: text for name, query in queries.items() if (text := _metric_error(name, query))}
+        return {"targetConditionError": _condition_error(body), "customMetricQueryErrors": errors}
 
     async def apply_content(self, device_id: str, body: JsonObject) -> None:
-        """Write ``{"modulesContent": {module: {"properties.desired[.path]": value}}}`` in one commit.
+        """Write a deployment's content to one edge device at once; see ``local_hub.edge_content``."""
+        await self._content.apply(device_id, body)
 
-        HubError DeviceNotFound, ArgumentInvalid (no edge device, or what a twin may not hold),
-        InvalidConfigurationContent, TooManyModulesOnDevice; then nothing is written.
-        """
-        content = _content_of(body)
+    def _create(
+        self,
+        connection: sqlite3.Connection,
+        configuration_id: str,
+        settings: Settings,
+        existing: Entry | None,
+        now: float,
+    ) -> Entry:
+        if existing is not None:
+            raise hub_error("ConfigurationAlreadyExists", f"Configuration {configuration_id} already exists.")
+        if configuration_rows.count(connection) >= self._most:
+            text = f"The hub has {self._most} configurations already; delete one first."
+            raise hub_error("ConfigurationCountLimitExceeded", text)
+        return configuration_rows.insert(connection, configuration_id, settings, now)
 
-        def work(connection: sqlite3.Connection) -> Change[None]:
-            device = load_record(connection, Identity(device_id))
-            if device is None:
-                raise hub_error("DeviceNotFound", f"Device {device_id} not registered.")
-            if not device.iot_edge:
-                raise hub_error("ArgumentInvalid", f"Not an Azure IoT Edge device: {device_id}.")
-            return _joined(self._applied(connection, device_id, content))
+    def _changed(self, *, made: bool) -> None:
+        self._runner.configuration_changed(made=made)
 
-        await self._core.commit(work)
-
-    def _applied(self, connection: sqlite3.Connection, device_id: str, content: JsonObject) -> list[Change[Any]]:
-        have = {record.identity.module_id: record for record in _modules(connection, device_id)}
-        named = _named(content, have[_AGENT].desired.values if _AGENT in have else {})
-        changes: list[Change[Any]] = [
-            self._registry.remove(connection, record)
-            for name, record in have.items()
-            if name not in named and (record.managed_by or "").lower() == EDGE_MANAGED.lower()
-        ]
-        for name in sorted(named):
-            record = have.get(name)
-            if record is None:
-                made = self._registry.create_module(connection, _module(device_id, name), _managed())
-                changes.append(made)
-                record = made.result
-            if content.get(name):
-                changes.append(self._write(connection, record, content[name]))
-        return changes
-
-    def _write(self, connection: sqlite3.Connection, record: Record, sections: JsonObject) -> Change[Record]:
-        document = desired_after(record.desired.values, sections)
-        change = twin_changes.with_desired(record, document, self._core.clock.now())
-        return self._twins.save(connection, change, "updateTwin")
+    def _document(self, connection: sqlite3.Connection, entry: Entry) -> JsonObject:
+        results = measure(connection, entry, self._queries) if self._runner.immediate else entry.results
+        return entry.document(dict(system_queries(entry)), results)
 
 
-def desired_after(values: JsonObject, sections: JsonObject) -> JsonObject:
-    """Desired properties after content: "properties.desired" replaces all, "properties.desired.a.b" what is at a.b."""
-    document = deepcopy(values)
-    for key in sorted(sections, key=lambda key: key.count(".")):
-        path = key.removeprefix(_DESIRED).split(".")[1:]
-        document = _with(document, path, deepcopy(sections[key]))
-    return document
-
-
-def _with(document: Any, path: list[str], value: Any) -> Any:
-    if not path:
-        return value
-    result = dict(document) if isinstance(document, dict) else {}
-    if value is None and len(path) == 1:
-        result.pop(path[0], None)
-    else:
-        result[path[0]] = _with(result.get(path[0]), path[1:], value)
-    return result
-
-
-def _content_of(body: JsonObject) -> JsonObject:
-    """HubError InvalidConfigurationContent unless the body holds modulesContent, alone and well formed."""
-    others = [key for key in ("deviceContent", "moduleContent") if body.get(key)]
-    if others:
-        raise hub_error(
-            "InvalidConfigurationContent", f"{others[0]} does not apply to an edge device; use modulesContent."
-        )
+def _settings(configuration_id: str, body: JsonObject, content: Content | None = None) -> Settings:
     try:
-        content = modules_content(body)
-    except ManifestError as error:
-        raise hub_error("InvalidConfigurationContent", f"{error}.") from error
-    if _AGENT not in content:
-        raise hub_error("InvalidConfigurationContent", f"modulesContent needs {_AGENT}, even if empty.")
-    return content
+        return parse_settings(configuration_id, body, content)
+    except ConfigurationError as error:
+        raise hub_error(_ERROR_NAMES[type(error)], f"{error}.") from error
 
 
-def _named(content: JsonObject, agent_values: JsonObject) -> set[str]:
-    """Modules with content, and those that the agent is to run once the content is written."""
-    modules = desired_after(agent_values, content[_AGENT]).get("modules")
-    return {*content, *(modules if isinstance(modules, dict) else ()), *SYSTEM_MODULES}
+def _stored(connection: sqlite3.Connection, configuration_id: str) -> Entry:
+    entry = configuration_rows.find(connection, configuration_id)
+    if entry is None:
+        raise _missing(configuration_id)
+    return entry
 
 
-def _modules(connection: sqlite3.Connection, device_id: str) -> list[Record]:
-    return list(scan(connection, "device_id = ? AND module_id != ''", (device_id,)))
+def _missing(configuration_id: str) -> HubError:
+    return hub_error("ConfigurationNotFound", f"Configuration {configuration_id} not found.")
 
 
-def _module(device_id: str, module_id: str) -> Identity:
+def _condition_error(body: JsonObject) -> str | None:
+    condition = body.get("targetCondition")
     try:
-        return Identity(device_id, module_id)
-    except IdentityError as error:
-        raise hub_error("InvalidConfigurationContent", str(error)) from error
+        compile_target(condition if isinstance(condition, str) else "", star=False)
+    except TargetConditionError as error:
+        return str(error)
+    return None
 
 
-def _managed() -> ModuleBody:
-    return ModuleBody(managed_by=EDGE_MANAGED, authentication=no_authentication())
-
-
-def _joined(changes: list[Change[Any]]) -> Change[None]:
-    return Change(
-        result=None,
-        pushes=tuple(push for change in changes for push in change.pushes),
-        events=tuple(event for change in changes for event in change.events),
-        ended=tuple(identity for change in changes for identity in change.ended),
-    )
+def _metric_error(name: str, query: Any) -> str | None:
+    try:
+        check_metric(name, query)
+    except MetricQueryError as error:
+        return str(error)
+    return None

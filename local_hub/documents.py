@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 
 from iot_core.clock import UNSET_TIME, iso
 from iot_core.json_types import JsonObject
@@ -23,10 +24,14 @@ def twin_etag(number: int) -> str:
 
 
 class Documents:
-    """Builds the documents from rows and from who is connected now."""
+    """Builds the documents from rows, from who is connected now and from how many messages wait for whom.
 
-    def __init__(self, sessions: Sessions) -> None:
+    ``queue_depths`` has the number of a device's cloud-to-device messages by its generation id.
+    """
+
+    def __init__(self, sessions: Sessions, queue_depths: Mapping[str, int]) -> None:
         self._sessions = sessions
+        self._queue_depths = queue_depths
 
     def identity(self, record: Record) -> JsonObject:
         """A device's or module's identity document."""
@@ -45,7 +50,7 @@ class Documents:
             "statusUpdateTime": _twin_time(record.status_updated),
             "connectionState": self._state(record),
             "lastActivityTime": _twin_time(self._last_activity(record)),
-            "cloudToDeviceMessageCount": 0,
+            "cloudToDeviceMessageCount": self._queue_depths.get(record.generation_id, 0),
             "authenticationType": record.authentication["type"],
             "x509Thumbprint": record.authentication["x509Thumbprint"],
             "modelId": record.model_id,
@@ -68,7 +73,7 @@ class Documents:
             "connectionStateUpdatedTime": _identity_time(record.connection_updated),
             "statusUpdatedTime": _identity_time(record.status_updated),
             "lastActivityTime": _identity_time(self._last_activity(record)),
-            "cloudToDeviceMessageCount": 0,
+            "cloudToDeviceMessageCount": self._queue_depths.get(record.generation_id, 0),
             "authentication": record.authentication,
             "capabilities": {"iotEdge": record.iot_edge},
             **_scopes(record),

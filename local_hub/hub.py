@@ -15,8 +15,10 @@ from iot_core.identity import Identity
 from iot_core.limits import TIERS
 from local_hub.auth import Authenticator
 from local_hub.authorities import Authorities
+from local_hub.c2d import CloudToDevice
 from local_hub.changes import Core
 from local_hub.config import HubConfig
+from local_hub.configuration_runner import Cadence
 from local_hub.configurations import Configurations
 from local_hub.documents import Documents
 from local_hub.event_shapes import EventShapes
@@ -53,7 +55,8 @@ class Hub:
         self.sessions = Sessions(clock, self._connection_changed)
         self._shapes = EventShapes(config.hub_name)
         core = Core(store=store, clock=clock, hub_name=config.hub_name, events=self.events, sessions=self.sessions)
-        documents = Documents(self.sessions)
+        self.c2d = CloudToDevice(store, clock, config.cloud_to_device)
+        documents = Documents(self.sessions, self.c2d.depths)
         queries = Queries(store, documents)
         self.policies = Policies(store)
         self.authorities = Authorities(store, clock)
@@ -62,7 +65,9 @@ class Hub:
         self.registry = Registry(core, documents, self._shapes, self.twins)
         self.methods = Methods(core, self._shapes)
         self.messaging = Messaging(core, self._shapes)
-        self.configurations = Configurations(core, self.registry, self.twins)
+        self.configurations = Configurations(
+            core, self.registry, self.twins, documents, queries, tier=config.tier, cadence=Cadence()
+        )
         self._runner = JobRunner(core, self._shapes, self.twins, self.methods, queries)
         self.jobs = Jobs(core, self._shapes, self._runner, TIERS[config.tier].concurrent_jobs)
         self._notes: set[asyncio.Task[None]] = set()
@@ -79,12 +84,16 @@ class Hub:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         await self.policies.load()
         await self.authorities.load()
+        await self.c2d.start()
         await self.jobs.start()
+        self.configurations.start()
 
     async def stop(self) -> None:
         """Let go of jobs and links, and write what is known of connections; the store stays open."""
         await self._runner.stop()
+        await self.configurations.stop()
         self.sessions.end_all("the hub is stopping")
+        await self.c2d.stop()
         await asyncio.gather(*self._notes)
         sys.setswitchinterval(self._switch_interval)
 

@@ -75,8 +75,8 @@ def difference(old: JsonObject, new: JsonObject) -> JsonObject:
     for key, value in new.items():
         before = old.get(key)
         if isinstance(before, dict) and isinstance(value, dict):
-            if before != value:
-                patch[key] = difference(before, value)
+            if below := difference(before, value):
+                patch[key] = below
         elif key not in old or not _same(before, value):
             patch[key] = value
     return patch

@@ -40,6 +40,7 @@ from iot_core.amqp.frames import (
     encode_frame,
 )
 from iot_core.amqp.idle import IdleWatch
+from iot_core.amqp.link import Link
 from iot_core.amqp.performatives import Begin, Close, ErrorCondition, Open, Transfer
 from iot_core.amqp.sasl import ClientNegotiation, Negotiation, Phase, ServerNegotiation
 from iot_core.amqp.session import Session
@@ -121,10 +122,9 @@ class Connection:
         return self._idle.deadline()
 
     def lost(self) -> list[Event]:
-        """The transport is gone: the events that end every session and link that has not ended yet."""
+        """The transport is gone: what `next_event` has not given yet, then the end of every session and link."""
         self._has_failed = True
         self.endpoint.state = State.OVER
-        self._events.clear()
         self._drop_sessions(None)
         events = list(self._events)
         self._events.clear()
@@ -145,6 +145,10 @@ class Connection:
     def max_outgoing_frame(self) -> int:
         """Bytes of the longest frame that the peer takes."""
         return MIN_MAX_FRAME_SIZE if self.peer is None else self.peer.max_frame_size
+
+    def links(self) -> list[Link]:
+        """The links of all sessions that are not over."""
+        return [link for session in self._sessions.values() for link in session.links]
 
     # For the user: what to send.
 
@@ -228,12 +232,12 @@ class Connection:
 
     def _advance(self) -> bool:
         """One step further; False when more bytes or a decision are needed."""
-        if self._negotiation.phase is not Phase.DONE:
+        if not self._negotiation.is_done:
             event = self._negotiation.advance()
             if event is not None:
                 self._events.append(event)
                 return True
-            if self._negotiation.phase is not Phase.DONE:
+            if not self._negotiation.is_done:
                 return False
         frame = self._framer.frame()
         if frame is None:
@@ -326,7 +330,7 @@ class Connection:
 
     def _fail(self, violation: AmqpViolation) -> None:
         self._flush_dispositions()
-        if self._negotiation.phase is Phase.DONE:
+        if self._negotiation.is_done:
             self.send_close(ErrorCondition(condition=violation.condition, description=str(violation)[:MAX_DESCRIPTION]))
         self._has_failed = True
         self._on_output()

@@ -1,7 +1,7 @@
 """What a connection tells its user, in the order in which it happened.
 
-Every session and link that was announced is ended exactly once: by its own event, which comes for the links of a session
-before the session's and for the sessions of a connection before the connection's, or by `Connection.lost`.
+Every session and link that was announced is ended exactly once: by its own event, which comes for the links of a
+session before the session's and for the sessions of a connection before the connection's, or by `Connection.lost`.
 """
 
 from __future__ import annotations

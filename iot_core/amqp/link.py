@@ -1,7 +1,7 @@
 """What both ends of a link have in common: attach, detach and settlement (OASIS AMQP 1.0 part 2, section 2.6).
 
-Its states are those of `states`. Links are not resumed: a link that is attached again starts anew, and what was unsettled
-on the old one is forgotten. A delivery that asks to be resumed is refused by name.
+Its states are those of `states`. Links are not resumed: a link that is attached again starts anew, and what was
+unsettled on the old one is forgotten. A delivery that asks to be resumed is refused by name.
 """
 
 from __future__ import annotations
@@ -124,9 +124,7 @@ class Link(ABC):
         """The peer has detached: answer, unless we were first."""
         self.endpoint.move(Step.PEER_CLOSES)
         if self.endpoint.state is State.WITHDRAWN:
-            self.endpoint.state = State.OFFERED
             self._write_refusal()
-            self.endpoint.state = State.CLOSED_BY_PEER
         if self.endpoint.state is State.CLOSED_BY_PEER:
             self.endpoint.move(Step.WE_CLOSE)
             self._write(Detach(handle=self.handle, closed=detach.closed))

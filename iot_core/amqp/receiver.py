@@ -58,7 +58,7 @@ class Receiver(Link):
             self.send_flow(0)
 
     def settle(self, delivery: Delivery, state: DeliveryState = ACCEPTED) -> None:
-        """Give a delivery its outcome. Where the receiver settles second, it is settled when the sender has (2.6.12)."""
+        """Give a delivery its outcome; where the receiver settles second, the sender has to settle it then (2.6.12)."""
         if delivery.is_settled or self.is_ended:
             return
         delivery.state = state

@@ -107,6 +107,11 @@ class ServerNegotiation:
         self._send = send
 
     @property
+    def is_done(self) -> bool:
+        """Whether frames follow."""
+        return self.phase is Phase.DONE
+
+    @property
     def can_send_open(self) -> bool:
         """Whether frames may be sent."""
         return self.phase is Phase.DONE
@@ -183,6 +188,11 @@ class ClientNegotiation:
         self._sasl = settings.client_sasl or ClientSasl()
         self.phase = Phase.HEADER if settings.client_sasl else Phase.AMQP_HEADER
         send((Protocol.SASL if settings.client_sasl else Protocol.AMQP).value)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether frames follow."""
+        return self.phase is Phase.DONE
 
     @property
     def can_send_open(self) -> bool:

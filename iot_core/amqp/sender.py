@@ -52,7 +52,7 @@ class Sender(Link):
     ) -> Delivery:
         """Send an encoded message, in as many transfers as it takes.
 
-        `settled` is given by the link's mode unless that is mixed, and then defaults to False. `tag` defaults to a count.
+        `settled` follows the link's mode, and is False where that is mixed; `tag` defaults to a count.
         Raises LocalProtocolError when the link cannot send now, or the peer does not take messages of this size.
         """
         if not self.can_send:

@@ -1,7 +1,7 @@
 """A session: its windows, its links and the states of its deliveries (OASIS AMQP 1.0 part 2, section 2.5 and 2.6.12).
 
-Its states are those of `states`. Windows count transfers, that is frames: what the peer's window does not take yet waits
-in a queue, and no link of the session `can_send` meanwhile, so that the queue holds one message at most.
+Its states are those of `states`. Windows count transfers, that is frames: what the peer's window does not take yet
+waits in a queue, and no link of the session `can_send` meanwhile, so that the queue holds one message at most.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from iot_core.amqp.errors import (
     LinkViolation,
     SessionViolation,
 )
-from iot_core.amqp.events import DeliveryUpdated, LinkAttached, SessionEnded
+from iot_core.amqp.events import DeliveryUpdated, LinkAttached, LinkFlow, SessionEnded
 from iot_core.amqp.link import Link
 from iot_core.amqp.performatives import (
     ROLE_RECEIVER,
@@ -101,7 +101,7 @@ class Session:
         self.connection.write(self.channel, End(error=error))
 
     def attach_sender(self, name: str, **attach: Any) -> Sender:
-        """A link of ours that sends, attached at once; `attach` as for `Link.send_attach`. Raises LocalProtocolError."""
+        """A link of ours that sends, attached at once; `attach` is as for `Link.send_attach`."""
         link = Sender(self, name, self._handle_for_ours(name, is_sender=True))
         self._attach_ours(link, attach)
         return link
@@ -257,11 +257,14 @@ class Session:
     # Windows and transfers.
 
     def _on_flow(self, flow: Flow, _payload: bytes) -> None:
+        was_blocked = self.is_blocked
         seen = 0 if flow.next_incoming_id is None else flow.next_incoming_id
         in_flight = max(0, serial.distance(seen, self._next_outgoing_id))
         self._remote_window = max(0, flow.incoming_window - in_flight)
         self._next_incoming_id = flow.next_outgoing_id
         self._send_queued()
+        if was_blocked:
+            self._tell_unblocked()
         if flow.handle is not None:
             self._link(flow.handle).on_flow(flow)
         elif flow.echo:
@@ -289,9 +292,16 @@ class Session:
             self._next_outgoing_id = serial.add(self._next_outgoing_id, 1)
             self.connection.write_frame(frame)
 
+    def _tell_unblocked(self) -> None:
+        """Links that had credit can send again."""
+        for link in self._links.values():
+            if isinstance(link, Sender) and link.can_send:
+                self.connection.emit(LinkFlow(link=link, drain=link.is_draining))
+
     # Settlement.
 
     def _on_disposition(self, disposition: Disposition, _payload: bytes) -> None:
+        was_blocked = self.is_blocked
         deliveries = self.outgoing if disposition.role == ROLE_RECEIVER else self.incoming
         last = disposition.first if disposition.last is None else disposition.last
         for delivery in _between(deliveries, disposition.first, last):
@@ -301,13 +311,13 @@ class Session:
                 delivery.peer_settled = True
                 delivery.link.forget(delivery)
             self.connection.emit(DeliveryUpdated(link=delivery.link, delivery=delivery))
+        if was_blocked:
+            self._tell_unblocked()
 
     def _on_end(self, end: End, _payload: bytes) -> None:
         self.endpoint.move(Step.PEER_CLOSES)
         if self.endpoint.state is State.WITHDRAWN:
-            self.endpoint.state = State.OFFERED
             self.send_begin()
-            self.endpoint.state = State.CLOSED_BY_PEER
         if self.endpoint.state is State.CLOSED_BY_PEER:
             self.endpoint.move(Step.WE_CLOSE)
             self.connection.write(self.channel, End())

@@ -1,7 +1,7 @@
 """The life of a connection, a session and a link: three endpoints of one kind (OASIS AMQP 1.0 part 2).
 
-Each side opens its own end and closes its own end, with open and close, begin and end, attach and detach; the other side
-answers with the same. So one table serves all three (sections 2.4.6, 2.5.5 and 2.6.4). Rules:
+Each side opens its own end and closes its own end, with open and close, begin and end, attach and detach; the other
+side answers with the same. So one table serves all three (sections 2.4.6, 2.5.5 and 2.6.4). Rules:
 
 - An end is opened once, before anything else is sent on it, and closed once; after that nothing more is sent.
 - Who is asked to open answers, even to refuse: a refusal is an open end that is closed at once with an error.
@@ -10,8 +10,8 @@ answers with the same. So one table serves all three (sections 2.4.6, 2.5.5 and 
 - One side may close before the other has answered (ABANDONED, WITHDRAWN); the answer is still owed.
 - A closed handle, channel or connection is free again only when both sides have closed (OVER).
 
-What a transition that is not in the table means depends on who tried it: for us it is a LocalProtocolError, for the peer
-a violation that ends the connection.
+What a transition that is not in the table means depends on who tried it: for us it is a LocalProtocolError, for the
+peer a violation that ends the connection.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class State(enum.Enum):
     ABANDONED = "abandoned"
     """We have opened and closed; the peer has not answered yet."""
     WITHDRAWN = "withdrawn"
-    """The peer has opened and closed; we have not answered yet."""
+    """The peer has opened and closed; we have not answered yet, but do so before anything else."""
     CLOSING = "closing"
     """We have closed; the peer has not."""
     CLOSED_BY_PEER = "closed by peer"
@@ -74,7 +74,7 @@ TRANSITIONS: dict[tuple[State, Step], State] = {
 
 _OURS = (Step.WE_OPEN, Step.WE_CLOSE)
 _SENDABLE = frozenset({State.OPENING, State.OPEN})
-_ENDED = frozenset({State.ABANDONED, State.WITHDRAWN, State.CLOSING, State.CLOSED_BY_PEER, State.OVER})
+_ENDED = frozenset({State.ABANDONED, State.CLOSING, State.CLOSED_BY_PEER, State.OVER})
 
 
 class Endpoint:

@@ -11,12 +11,13 @@ Edge documentation, "Understand IoT Edge automatic deployments" (target conditio
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from iot_core.configurations.errors import TargetConditionError
 from iot_core.errors import QueryError
+from iot_core.limits import QUERY_CHARACTERS
 from iot_core.query import Condition, compile_condition
 from iot_core.query.ast import Step, mentioned_paths
 from iot_core.query.parser import parse_condition
@@ -26,6 +27,9 @@ __all__ = ["DEVICES", "MODULES", "Target", "compile_target"]
 
 DEVICES = "devices"
 MODULES = "devices.modules"
+
+CONDITION_CHARACTERS = QUERY_CHARACTERS - 192
+"""So that the query of the metric targetedCount, which holds the condition, is no longer than a query may be."""
 
 _IDS = {DEVICES: ("deviceId",), MODULES: ("deviceId", "moduleId")}
 _VALUE_KINDS = (Kind.NAME, Kind.ESCAPED_NAME, Kind.NUMBER, Kind.STRING)
@@ -37,7 +41,9 @@ class Target:
     """A compiled target condition; call it with a twin (its ids, tags and reported properties do)."""
 
     collection: str
-    condition: Condition | None = field(default=None)
+    where: str = ""
+    """The condition as the body of a WHERE clause; ``*`` for all, empty for nobody."""
+    condition: Condition | None = None
     """None: it is for nobody."""
     paths: frozenset[tuple[Step, ...]] = frozenset()
     """What it reads."""
@@ -55,6 +61,8 @@ def compile_target(text: str, *, star: bool = True) -> Target:
     """Compile a target condition; ``star`` False refuses ``*``, as testQueries does. Raises TargetConditionError."""
     if not text.strip():
         return Target(collection=DEVICES)
+    if len(text) > CONDITION_CHARACTERS:
+        raise TargetConditionError(f"targetCondition: it may have {CONDITION_CHARACTERS} characters, not {len(text)}")
     try:
         text = _with_every_and(text)
         collection, node = parse_condition(text)
@@ -68,7 +76,7 @@ def compile_target(text: str, *, star: bool = True) -> Target:
     paths = frozenset(mentioned_paths(node))
     for path in paths:
         _check_path(collection, path)
-    return Target(collection=collection, condition=condition, paths=paths)
+    return Target(collection=collection, where=_body_of(text), condition=condition, paths=paths)
 
 
 def _check_path(collection: str, path: tuple[Step, ...]) -> None:
@@ -87,6 +95,16 @@ def _with_every_and(text: str) -> str:
     for place in reversed(places):
         text = f"{text[:place]}AND {text[place:]}"
     return text
+
+
+def _body_of(text: str) -> str:
+    """What follows FROM … WHERE, or all of the text."""
+    tokens = tokenize(text)
+    if not tokens[0].is_keyword("FROM"):
+        return text.strip()
+    # WHERE is a keyword of its own: the first one is that of the clause.
+    where = next(token for token in tokens if token.is_keyword("WHERE"))
+    return text[where.start + len(where.text) :].strip()
 
 
 def _is_end(token: Token) -> bool:

@@ -23,7 +23,7 @@ __all__ = ["STOP_PATIENCE_S", "ProcessEngine"]
 STOP_PATIENCE_S = 10.0
 """Seconds between SIGTERM and SIGKILL, as `docker stop` waits."""
 
-PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "SYSTEMROOT")
+PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "SYSTEMROOT")
 """What modules see of the edge's own environment: nothing that could hold a hub's connection string."""
 
 
@@ -101,11 +101,12 @@ class ProcessEngine:
 
     async def _spawn(self, command: list[str], spec: LaunchSpec, output: int) -> asyncio.subprocess.Process:
         folder = self.home / "modules" / spec.name
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary = folder / "tmp"
+        temporary.mkdir(parents=True, exist_ok=True, mode=0o700)
         return await asyncio.create_subprocess_exec(
             *command,
             cwd=folder,
-            env=self._base_environment() | dict(spec.environment),
+            env=self._base_environment() | {"TMPDIR": str(temporary)} | dict(spec.environment),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,

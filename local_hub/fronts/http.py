@@ -91,7 +91,8 @@ class HttpFront:
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
             return self._refusal(refusals.internal_error(), envelope)
-        return _response(reply.status, None if reply.body is None else orjson.dumps(reply.body), reply.headers)
+        body = orjson.dumps(reply.body) if reply.body is not None else reply.content
+        return _response(reply.status, body, reply.headers)
 
     async def _handle(self, request: web.BaseRequest, found: Match | None, segments: tuple[str, ...]) -> Reply:
         if found is None:
@@ -129,6 +130,7 @@ async def _call(hub: Hub, request: web.BaseRequest, found: Match, principal: Pri
         params=found.params,
         query={name.lower(): value for name, value in request.query.items()},
         headers={name.lower(): value for name, value in request.headers.items()},
+        header_lines=tuple(request.headers.items()),
         payload=await _body(request),
     )
 

@@ -104,7 +104,8 @@ class MqttFront:
             self._keep_then_send(connection, client, UnsubAck(packet_id=packet.packet_id))
 
     def on_puback(self, connection: MqttServerProtocol, packet_id: int) -> None:
-        """Desired patches are not repeated, so their acknowledgements say nothing."""
+        if client := _client_of(connection):
+            client.link.acknowledged(packet_id)
 
     def on_disconnect(self, connection: MqttServerProtocol, clean: bool, reason: str) -> None:
         client = _client_of(connection)
@@ -150,6 +151,7 @@ class MqttFront:
         connection.session = client
         self._clients.add(client)
         self._hub.sessions.attach(client.link.identity, client.link)
+        client.link.deliver()
         self._cut_at_expiry(client)
         if not client.keeps_session:
             self._spawn(self._sessions.forget(client.session))
@@ -176,6 +178,7 @@ class MqttFront:
         if client.keeps_session:
             await self._sessions.save(client.session, filters)
         connection.send(answer)
+        client.link.deliver()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(_logged(work))

@@ -36,6 +36,7 @@ from iot_core.topics import (
 )
 from local_hub.auth import Principal
 from local_hub.fronts.envelopes import Envelope, error_body
+from local_hub.fronts.mqtt_devicebound import Devicebound
 from local_hub.hub import Hub
 from local_hub.sessions import LinkClosedError
 from transport.mqtt_server import MqttServerProtocol
@@ -65,6 +66,7 @@ class MqttLink:
         self._calls: dict[str, asyncio.Future[tuple[int, bytes]]] = {}
         self._request_ids = itertools.count(1)
         self._packet_ids = itertools.cycle(range(1, 65_536))
+        self._devicebound = Devicebound(hub.c2d, connection, identity, self._next_packet_id)
         self._closed = False
 
     # -- the core's side
@@ -103,6 +105,7 @@ class MqttLink:
         """The connection is over: calls that wait for the device fail, work that has begun goes on."""
         self._closed = True
         self._hub.sessions.detach(self.identity, self)
+        self._devicebound.stop()
         for call in self._calls.values():
             if not call.done():
                 call.set_exception(LinkClosedError(f"{self.identity} disconnected before it answered"))
@@ -118,6 +121,18 @@ class MqttLink:
         for name in filters:
             self.filters.pop(name, None)
         self._granted = {parse_subscription(name, self.identity): qos for name, qos in self.filters.items()}
+        if Subscription.DEVICEBOUND not in self._granted:
+            self._devicebound.pause()
+
+    def deliver(self) -> None:
+        """Bring cloud-to-device messages, those that wait first, when the device has asked for them."""
+        qos = self._granted.get(Subscription.DEVICEBOUND)
+        if qos is not None and not self._closed:
+            self._devicebound.start(qos)
+
+    def acknowledged(self, packet_id: int) -> None:
+        """A PUBACK came. Desired patches are not repeated, so theirs say nothing."""
+        self._devicebound.acknowledged(packet_id)
 
     def receive(self, publish: Publish) -> None:
         """Take one publish; ends the connection for what IoT Hub does not take."""
@@ -211,8 +226,11 @@ class MqttLink:
         qos = self._granted.get(subscription)
         if qos is None or self._closed:
             return
-        packet_id = next(self._packet_ids) if qos else 0
+        packet_id = self._next_packet_id() if qos else 0
         self._connection.send(Publish(topic=topic, payload=payload, qos=qos, packet_id=packet_id))
+
+    def _next_packet_id(self) -> int:
+        return next(number for number in self._packet_ids if not self._devicebound.uses(number))
 
 
 def checked_message(topic: Telemetry, payload: bytes, *, retain: bool) -> Message:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from iot_core.errors import InputError
+from modules.common.inference import Session, open_session
 
 __all__ = ["Float32", "OnnxModel", "Shape"]
 
@@ -52,26 +52,12 @@ class OnnxModel:
         }
 
 
-def _load(path: Path) -> tuple[onnxruntime.InferenceSession, str]:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # requests run side by side instead: more of them per second, none starves another
-    options.log_severity_level = 3  # errors
+def _load(path: Path) -> tuple[Session, str]:
     try:
         content = path.read_bytes()
-        session = onnxruntime.InferenceSession(content, options, providers=_providers())
     except OSError as error:
         raise InputError(f"model {path}: {error.strerror}") from None
-    except Exception as error:  # onnxruntime's own errors have no common class
-        reason = str(error).splitlines()[0][:200]
-        raise InputError(f"model {path}: onnxruntime cannot load it: {reason}") from None
-    return session, hashlib.sha256(content).hexdigest()
-
-
-def _providers() -> list[str]:
-    """A GPU first where the installed onnxruntime has one, the CPU last."""
-    wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
-    available = onnxruntime.get_available_providers()
-    return [provider for provider in wanted if provider in available]
+    return open_session(content, path), hashlib.sha256(content).hexdigest()
 
 
 def _shape(dimensions: list[Any]) -> Shape:

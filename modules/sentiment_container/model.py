@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
+from modules.common.inference import open_session
 from modules.sentiment_container.models import MODELS_FOLDER
 from modules.sentiment_container.tokens import ngrams
 
@@ -24,11 +24,8 @@ class SentimentModel:
     def __init__(self, folder: Path = MODELS_FOLDER) -> None:
         lines = (folder / VOCABULARY_FILE).read_text(encoding="utf-8").splitlines()
         self._features = {gram: number for number, gram in enumerate(lines, start=1)}
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # a call is a fraction of a millisecond: waking more threads costs more
-        self._session = onnxruntime.InferenceSession(
-            str(folder / MODEL_FILE), options, providers=["CPUExecutionProvider"]
-        )
+        model = folder / MODEL_FILE
+        self._session = open_session(model.read_bytes(), model)
 
     def scores(self, texts: Sequence[str]) -> list[float]:
         """One score per text, in order: 0 is negative, 1 positive, 0.5 neither (also for text without a known word)."""

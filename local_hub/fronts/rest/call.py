@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,10 +23,14 @@ _JSON_TYPES = ("application/json", "text/json", "text/plain", "application/octet
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """A status, a JSON value (None: no body) and headers beside those every answer has."""
+    """A status, a body and headers beside those every answer has.
+
+    ``body`` is a JSON value (None: no body); ``content``, when given, is sent as it is in its place.
+    """
 
     status: int = 200
     body: Any = None
+    content: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -34,7 +38,8 @@ class Reply:
 class Call:
     """A call of ``principal`` that matched a route and was allowed.
 
-    ``params`` are the path's ids, percent-decoded once; names in ``query`` and ``headers`` are lower case.
+    ``params`` are the path's ids, percent-decoded once; names in ``query`` and ``headers`` are lower case, those in
+    ``header_lines`` as they came.
     """
 
     hub: Hub
@@ -42,6 +47,7 @@ class Call:
     params: Mapping[str, str]
     query: Mapping[str, str]
     headers: Mapping[str, str]
+    header_lines: Sequence[tuple[str, str]] = ()
     payload: bytes
 
     @property

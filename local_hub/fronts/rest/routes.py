@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from local_hub.fronts.envelopes import Envelope
-from local_hub.fronts.rest import identities, jobs, twins, websocket
+from local_hub.fronts.rest import configurations, identities, jobs, twins, websocket
 from local_hub.fronts.rest.call import Call, Reply
 from local_hub.policies import Permission
 
@@ -125,11 +125,11 @@ ROUTES: tuple[Route, ...] = (
     _route("GET", _FEEDBACK, _SERVICE, "Feedback on cloud-to-device messages"),
     _route("DELETE", f"{_FEEDBACK}/{{lock}}", _SERVICE, "Feedback on cloud-to-device messages"),
     _route("POST", f"{_FEEDBACK}/{{lock}}/abandon", _SERVICE, "Feedback on cloud-to-device messages"),
-    _route("GET", "/configurations", _READ, "Configurations"),
-    _route("POST", "/configurations/testQueries", _READ, "Configurations"),
-    _route("GET", "/configurations/{id}", _READ, "Configurations"),
-    _route("PUT", "/configurations/{id}", _WRITE, "Configurations"),
-    _route("DELETE", "/configurations/{id}", _WRITE, "Configurations"),
+    _route("GET", "/configurations", _READ, "Configurations", configurations.list_configurations),
+    _route("POST", "/configurations/testQueries", _READ, "Configurations", configurations.test_queries),
+    _route("GET", "/configurations/{id}", _READ, "Configurations", configurations.get_configuration),
+    _route("PUT", "/configurations/{id}", _WRITE, "Configurations", configurations.put_configuration),
+    _route("DELETE", "/configurations/{id}", _WRITE, "Configurations", configurations.delete_configuration),
     _route("POST", "/jobs/create", _WRITE, "Import and export jobs"),
     _route("GET", "/jobs", _WRITE, "Import and export jobs"),
     _route("GET", "/jobs/{job}", _WRITE, "Import and export jobs"),
