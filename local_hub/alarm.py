@@ -49,4 +49,6 @@ class Alarm:
         self._changed.clear()
         left = None if at is None else min(max(at - self._clock.now(), 0.0), POLL_S)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), left)
+            # Not wait_for: before Python 3.12 it may swallow a cancellation.
+            async with asyncio.timeout(left):
+                await self._changed.wait()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from local_hub.c2d_options import C2dOptions
+from local_hub.cadence import Cadence
 
 __all__ = ["HubConfig"]
 
@@ -27,7 +28,11 @@ class HubConfig:
     durability: Literal["full", "normal"] = "full"
     hub_name: str = "local"
     tier: str = "S3"
-    """A name in ``iot_core.limits.TIERS``; decides how many jobs run at once. Throttles are not applied yet."""
+    """A name in ``iot_core.limits.TIERS``."""
+    units: int = 1
+    throttle: bool = False
+    """Whether the limits of the tier on jobs hold: how many at once, and how many devices a second."""
+    cadence: Cadence = field(default_factory=Cadence)
     cloud_to_device: C2dOptions = field(default_factory=C2dOptions)
 
     @property

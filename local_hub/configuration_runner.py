@@ -12,11 +12,11 @@ import asyncio
 import logging
 import sqlite3
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 
 from iot_core.errors import EdgeyardError
-from iot_core.limits import CONFIGURATION_INTERVAL_S
 from local_hub import configuration_rows
+from local_hub.cadence import Cadence
 from local_hub.changes import Core
 from local_hub.configuration_drift import drifted_devices
 from local_hub.configuration_evaluator import Evaluator
@@ -25,7 +25,7 @@ from local_hub.configuration_rows import Metrics, RulesReader
 from local_hub.documents import Documents
 from local_hub.queries import Queries
 
-__all__ = ["Cadence", "ConfigurationRunner"]
+__all__ = ["ConfigurationRunner"]
 
 # Devices in one transaction: some 15 ms, which is what other writes may have to wait for.
 DEVICES_PER_WRITE = 100
@@ -35,14 +35,6 @@ QUEUED_PER_WRITE = 5_000
 POLL_S = 0.25
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cadence:
-    """How often configurations are evaluated, by the hub's clock."""
-
-    immediate: bool = True
-    interval_s: float = CONFIGURATION_INTERVAL_S
 
 
 class ConfigurationRunner:
@@ -140,7 +132,7 @@ class ConfigurationRunner:
         found = await store.aread(find)
         for start in range(0, len(found), QUEUED_PER_WRITE):
             part = found[start : start + QUEUED_PER_WRITE]
-            await store.write(lambda connection, part=part: configuration_rows.queue(connection, part))
+            await store.write(partial(configuration_rows.queue, device_ids=part))
 
     async def _empty_queue(self) -> None:
         while self._core.store.read(lambda connection: configuration_rows.queued(connection, 1)):

@@ -27,11 +27,12 @@ from iot_core.errors import HubError
 from iot_core.hub_errors import hub_error
 from iot_core.json_types import JsonObject
 from local_hub import configuration_rows
+from local_hub.cadence import Cadence
 from local_hub.changes import Core
 from local_hub.configuration_evaluator import Evaluator
 from local_hub.configuration_metrics import measure, system_queries
 from local_hub.configuration_rows import Entry
-from local_hub.configuration_runner import Cadence, ConfigurationRunner
+from local_hub.configuration_runner import ConfigurationRunner
 from local_hub.documents import Documents
 from local_hub.edge_content import EdgeContent
 from local_hub.preconditions import check_etag, wanted_etag

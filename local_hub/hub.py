@@ -18,11 +18,11 @@ from local_hub.authorities import Authorities
 from local_hub.c2d import CloudToDevice
 from local_hub.changes import Core
 from local_hub.config import HubConfig
-from local_hub.configuration_runner import Cadence
 from local_hub.configurations import Configurations
 from local_hub.documents import Documents
 from local_hub.event_shapes import EventShapes
 from local_hub.events import EventStream
+from local_hub.job_pace import JobPace
 from local_hub.job_runner import JobRunner
 from local_hub.jobs import Jobs
 from local_hub.messaging import Messaging
@@ -66,10 +66,12 @@ class Hub:
         self.methods = Methods(core, self._shapes)
         self.messaging = Messaging(core, self._shapes)
         self.configurations = Configurations(
-            core, self.registry, self.twins, documents, queries, tier=config.tier, cadence=Cadence()
+            core, self.registry, self.twins, documents, queries, tier=config.tier, cadence=config.cadence
         )
-        self._runner = JobRunner(core, self._shapes, self.twins, self.methods, queries)
-        self.jobs = Jobs(core, self._shapes, self._runner, TIERS[config.tier].concurrent_jobs)
+        tier = TIERS[config.tier]
+        rate = tier.job_device_operations.allowance(config.units) if config.throttle else None
+        self._runner = JobRunner(core, self._shapes, self.twins, self.methods, queries, JobPace(clock, rate))
+        self.jobs = Jobs(core, self._shapes, self._runner, tier.concurrent_jobs if config.throttle else None)
         self._notes: set[asyncio.Task[None]] = set()
         self._switch_interval = sys.getswitchinterval()
 

@@ -11,6 +11,7 @@ from iot_core.clock import iso
 from iot_core.identity import Identity
 from iot_core.json_types import JsonObject
 from local_hub.json_text import dump, load
+from transport.store import Store
 
 __all__ = ["ACTIVE", "Job", "Outcome"]
 
@@ -137,7 +138,7 @@ def set_targeted(connection: sqlite3.Connection, job_id: str) -> None:
 
 
 def waiting(connection: sqlite3.Connection, job_id: str, count: int) -> list[Identity]:
-    """The next targets that are not done, in the order of their ids."""
+    """The next targets that are not begun, in the order of their ids."""
     rows = connection.execute(
         # SQLite would choose the primary key, and pass over all that is done.
         "SELECT device_id, module_id FROM device_jobs INDEXED BY device_jobs_waiting "
@@ -145,6 +146,18 @@ def waiting(connection: sqlite3.Connection, job_id: str, count: int) -> list[Ide
         (job_id, count),
     )
     return [Identity(device_id, module_id or None) for device_id, module_id in rows]
+
+
+def has_waiting(store: Store, job_id: str) -> bool:
+    """Whether any target is not begun."""
+    return bool(store.read(lambda connection: waiting(connection, job_id, 1)))
+
+
+def start_again(connection: sqlite3.Connection, job_id: str) -> None:
+    """Put targets that were under way when the hub stopped back among those that are not begun."""
+    connection.execute(
+        "UPDATE device_jobs SET status = 'pending', started = NULL WHERE job_id = ? AND status = 'running'", (job_id,)
+    )
 
 
 def start_devices(connection: sqlite3.Connection, job_id: str, targets: Sequence[Identity], now: float) -> None:

@@ -18,6 +18,8 @@ from iot_core.json_types import JsonObject
 from local_hub import job_rows, twin_changes
 from local_hub.changes import Change, Core
 from local_hub.event_shapes import EventShapes
+from local_hub.job_calls import MethodCalls, error_of
+from local_hub.job_pace import JobPace
 from local_hub.job_rows import Job, Outcome
 from local_hub.methods import Methods
 from local_hub.queries import Queries
@@ -32,8 +34,6 @@ __all__ = ["JobRunner"]
 TWINS_PER_WRITE = 200
 # Rows of pending devices added in one transaction.
 TARGETS_PER_WRITE = 5_000
-# Method calls of one job under way at a time.
-CALLS_AT_ONCE = 100
 
 _log = logging.getLogger(__name__)
 
@@ -41,14 +41,17 @@ _log = logging.getLogger(__name__)
 class JobRunner:
     """One task per job that has not ended."""
 
-    def __init__(self, core: Core, shapes: EventShapes, twins: Twins, methods: Methods, queries: Queries) -> None:
+    def __init__(
+        self, core: Core, shapes: EventShapes, twins: Twins, methods: Methods, queries: Queries, pace: JobPace
+    ) -> None:
         self._core = core
         self._shapes = shapes
         self._twins = twins
         self._methods = methods
         self._queries = queries
+        self._pace = pace
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._calling: dict[str, int] = {}
+        self._calls: dict[str, MethodCalls] = {}
 
     def run(self, job: Job) -> None:
         """Take a job up, from wherever it stands."""
@@ -58,7 +61,8 @@ class JobRunner:
 
     def running_on(self, job_id: str) -> int:
         """On how many devices the job is under way at this moment."""
-        return self._calling.get(job_id, 0)
+        calls = self._calls.get(job_id)
+        return calls.under_way if calls else 0
 
     async def drop(self, job_id: str) -> None:
         """Let go of a job whose end is already on disk."""
@@ -77,7 +81,7 @@ class JobRunner:
         except EdgeyardError:
             _log.exception("job %s stands still until the hub is started again", job.job_id)
         finally:
-            self._calling.pop(job.job_id, None)
+            self._calls.pop(job.job_id, None)
 
     async def _drive(self, job: Job) -> None:
         if job.status != "running":
@@ -90,11 +94,10 @@ class JobRunner:
             except QueryError as error:
                 await self._end(job, "failed", f"queryCondition: {error}")
                 return
-        while await self._next_chunk(job):
-            if self._core.clock.now() > job.start + job.max_execution_s:
-                await self._end(job, "failed", f"maxExecutionTimeInSeconds ({job.max_execution_s}) is over")
-                return
-        await self._end(job, "completed", None)
+        if await self._work(job, job.start + job.max_execution_s):
+            await self._end(job, "completed", None)
+        else:
+            await self._end(job, "failed", f"maxExecutionTimeInSeconds ({job.max_execution_s}) is over")
 
     async def _wait_for(self, moment: float) -> None:
         clock = self._core.clock
@@ -119,57 +122,39 @@ class JobRunner:
             await self._core.store.write(partial(job_rows.add_targets, job_id=job.job_id, targets=part, now=now))
         await self._core.store.write(lambda connection: job_rows.set_targeted(connection, job.job_id))
 
-    async def _next_chunk(self, job: Job) -> bool:
-        """Work through the next targets; False when none was left."""
-        if job.type == "scheduleUpdateTwin":
-            return await self._core.commit(lambda connection: self._update_twins(connection, job))
-        return await self._call_methods(job)
+    async def _work(self, job: Job, deadline: float) -> bool:
+        """Work through the targets; False when the hub's clock passes ``deadline`` before that is done."""
+        if job.type == "scheduleDeviceMethod":
+            self._calls[job.job_id] = MethodCalls(self._core, self._methods, self._pace, job)
+            return await self._calls[job.job_id].run(deadline)
+        while job_rows.has_waiting(self._core.store, job.job_id):
+            if (left := deadline - self._core.clock.now()) < 0:
+                return False
+            room = await self._pace.room(TWINS_PER_WRITE, left)
+            self._pace.spend(await self._core.commit(partial(self._update_twins, job=job, count=room)))
+        return True
 
-    def _update_twins(self, connection: sqlite3.Connection, job: Job) -> Change[bool]:
+    def _update_twins(self, connection: sqlite3.Connection, job: Job, count: int) -> Change[int]:
+        """Change the next twins; the result is how many there were."""
         now = self._core.clock.now()
         outcomes: list[Outcome] = []
         changes: list[TwinChange] = []
-        targets = job_rows.waiting(connection, job.job_id, TWINS_PER_WRITE)
+        targets = job_rows.waiting(connection, job.job_id, count)
         records = load_records(connection, targets)
         for identity in targets:
             try:
                 changes.append(_twin_change(records.get(identity), identity, job.work, now))
                 outcomes.append(Outcome(identity=identity))
             except HubError as error:
-                outcomes.append(Outcome(identity=identity, error=_error(error)))
+                outcomes.append(Outcome(identity=identity, error=error_of(error)))
         update_twins(connection, [change.record for change in changes])
         job_rows.finish_devices(connection, job.job_id, outcomes, now, now)
         follow = [self._twins.announced(change, "updateTwin") for change in changes]
         return Change(
-            result=bool(outcomes),
+            result=len(outcomes),
             pushes=tuple(push for change in follow for push in change.pushes),
             events=tuple(event for change in follow for event in change.events),
         )
-
-    async def _call_methods(self, job: Job) -> bool:
-        started = self._core.clock.now()
-
-        def begin(connection: sqlite3.Connection) -> list[Identity]:
-            targets = job_rows.waiting(connection, job.job_id, CALLS_AT_ONCE)
-            job_rows.start_devices(connection, job.job_id, targets, started)
-            return targets
-
-        targets = await self._core.store.write(begin)
-        self._calling[job.job_id] = len(targets)
-        outcomes = await asyncio.gather(*(self._call(target, job.work) for target in targets))
-        ended = self._core.clock.now()
-        await self._core.store.write(
-            lambda connection: job_rows.finish_devices(connection, job.job_id, outcomes, started, ended)
-        )
-        self._calling[job.job_id] = 0
-        return bool(targets)
-
-    async def _call(self, target: Identity, work: JsonObject) -> Outcome:
-        try:
-            answer = await self._methods.invoke(target, work)
-        except HubError as error:
-            return Outcome(identity=target, error=_error(error))
-        return Outcome(identity=target, outcome={"deviceMethodResponse": answer})
 
     async def _end(self, job: Job, status: str, reason: str | None) -> None:
         def work(connection: sqlite3.Connection) -> Change[bool]:
@@ -190,10 +175,6 @@ def _twin_change(record: Record | None, identity: Identity, work: JsonObject, no
     if record is None:
         raise not_found(identity)
     return twin_changes.patched(record, work, None, now)
-
-
-def _error(error: HubError) -> JsonObject:
-    return {"code": str(error.code), "description": error.message}
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -43,9 +43,9 @@ _MAX_EXECUTION_DEFAULT_S = 3600
 
 
 class Jobs:
-    """Creates, tells of and cancels jobs; the runner does them."""
+    """Creates, tells of and cancels jobs; the runner does them. ``slots`` None: any number may wait or run at once."""
 
-    def __init__(self, core: Core, shapes: EventShapes, runner: JobRunner, slots: int) -> None:
+    def __init__(self, core: Core, shapes: EventShapes, runner: JobRunner, slots: int | None) -> None:
         self._core = core
         self._shapes = shapes
         self._runner = runner
@@ -71,7 +71,7 @@ class Jobs:
         def work(connection: sqlite3.Connection) -> Change[None]:
             if job_rows.find(connection, job_id):
                 raise hub_error("JobAlreadyExists", f"A job with ID '{job_id}' already exists.")
-            if job_rows.count_active(connection) >= self._slots:
+            if self._slots is not None and job_rows.count_active(connection) >= self._slots:
                 text = f"All {self._slots} job slots are taken; wait for a job to end or cancel one."
                 raise hub_error("ThrottlingMaxActiveJobCountExceeded", text)
             job_rows.insert(connection, job)

@@ -57,9 +57,9 @@ class Store:
         """
         try:
             path.touch(mode=0o600)
-            connection = _connect(path)
-            connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
-            connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+            connection = _connect(
+                path, f"synchronous = {_SYNCHRONOUS[durability]}", f"wal_autocheckpoint = {_CHECKPOINT_PAGES}"
+            )
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"{path} cannot be opened: {error}") from error
         try:
@@ -137,19 +137,28 @@ class Store:
             raise StoreError(f"{self._path} is closed")
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._local.connection = _connect(self._path)
-            connection.execute("PRAGMA query_only = ON")
+            connection = self._local.connection = _connect(self._path, "query_only = ON")
             self._readers.append(connection)
         return connection
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA foreign_keys = ON")
+_PRAGMAS = (
+    "journal_mode = WAL",
+    "foreign_keys = ON",
     # Without these a sync on macOS only reaches the drive's cache.
-    connection.execute("PRAGMA fullfsync = ON")
-    connection.execute("PRAGMA checkpoint_fullfsync = ON")
+    "fullfsync = ON",
+    "checkpoint_fullfsync = ON",
+)
+
+
+def _connect(path: Path, *pragmas: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    try:
+        for pragma in (*_PRAGMAS, *pragmas):
+            connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 

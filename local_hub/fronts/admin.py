@@ -5,6 +5,7 @@ IoT Hub has no such door, so operators' tools never use it; ``edgeyard hub trace
 =========== =====================================================================================================
 GET /events  the event stream as newline-delimited JSON, from now on; ``?device=ID`` keeps one device's events
 GET /status  ``{"pid", "host", "mqttPort", "httpPort", "connectedDeviceCount", "totalDeviceCount", …}``
+POST /c2d    sends a cloud-to-device message; see ``admin_c2d``
 POST /stop   202, then the hub stops as on SIGTERM
 =========== =====================================================================================================
 
@@ -19,6 +20,7 @@ import contextlib
 import hmac
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from aiohttp import web
 
 from iot_core.errors import HubError
 from local_hub.authorities import Authority
+from local_hub.fronts.admin_c2d import post_c2d
 from local_hub.hub import Hub
 from transport.certificates import write_private
 
@@ -62,6 +65,7 @@ class AdminFront:
             ("GET", "/events"): self._get_events,
             ("GET", "/status"): self._get_status,
             ("POST", "/stop"): self._post_stop,
+            ("POST", "/c2d"): partial(post_c2d, hub),
             ("GET", "/authorities"): self._get_authorities,
             ("POST", "/authorities"): self._post_authorities,
             ("DELETE", "/authorities"): self._delete_authority,

@@ -20,8 +20,7 @@ __all__ = ["MqttSessions", "SessionKey"]
 
 _OF = "device_id = ? AND module_id = ?"
 _FIND = (
-    "SELECT filters FROM mqtt_sessions JOIN identities USING (device_id, module_id) "
-    f"WHERE {_OF} AND generation_id = ?"
+    f"SELECT filters FROM mqtt_sessions JOIN identities USING (device_id, module_id) WHERE {_OF} AND generation_id = ?"
 )
 # Nothing is written for an identity that was deleted meanwhile, or made anew.
 _SAVE = (

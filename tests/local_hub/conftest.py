@@ -58,12 +58,12 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def open_hub(tmp_path: Path, clock: ManualClock) -> Callable[[], Awaitable[Hub]]:
-    """Starts a hub on the test's folder; starting again there is a restart."""
+def open_hub(tmp_path: Path, clock: ManualClock) -> Callable[..., Awaitable[Hub]]:
+    """Starts a hub on the test's folder, with options of HubConfig; starting again there is a restart."""
 
-    async def start() -> Hub:
+    async def start(**options: Any) -> Hub:
         store = Store.open(tmp_path / "hub.db", schema=Hub.schema())
-        hub = Hub(store, clock, HubConfig(home=tmp_path))
+        hub = Hub(store, clock, HubConfig(home=tmp_path, **options))
         await hub.start()
         return hub
 

@@ -184,6 +184,22 @@ class TestMethodJobs:
         clock.advance(6)
         assert (await ended(hub, "job-1"))["deviceJobStatistics"]["failedCount"] == 1
 
+    async def test_its_time_can_run_out_while_a_device_is_silent(
+        self, hub: Hub, connect: Any, clock: ManualClock
+    ) -> None:
+        await add_devices(hub, 2)
+        connect("d0")
+        link = connect("d1")
+        link.answer = link.silent
+        body = method_job() | {"maxExecutionTimeInSeconds": 60}
+        body["cloudToDeviceMethod"] = {**REBOOT, "responseTimeoutInSeconds": 300}
+        await hub.jobs.create("job-1", body)
+        await link.reached.wait()
+        clock.advance(61)
+        job = await ended(hub, "job-1")
+        assert (job["status"], job["deviceJobStatistics"]["succeededCount"]) == ("failed", 1)
+        assert [row["status"] for row in await rows_of(hub, "job-1")] == ["completed", "canceled"]
+
 
 class TestRules:
     @pytest.mark.parametrize(
@@ -230,15 +246,6 @@ class TestRules:
         assert [job["jobId"] for job in hub.jobs.query("scheduleDeviceMethod", None)] == ["b"]
         assert [job["jobId"] for job in hub.jobs.query("scheduleUpdateTwin", "completed")] == ["a"]
 
-    async def test_scheduled_jobs_hold_the_slots_of_the_tier(self, hub: Hub) -> None:
-        later = twin_job(startTime="2026-01-02T00:00:00Z")
-        for number in range(10):
-            await hub.jobs.create(f"job-{number}", later)
-        with refusal("ThrottlingMaxActiveJobCountExceeded"):
-            await hub.jobs.create("one-more", twin_job())
-        await hub.jobs.cancel("job-0")
-        await hub.jobs.create("one-more", twin_job())
-
     def test_ended_jobs_stay_as_they_are(self) -> None:
         assert {state for state, following in TRANSITIONS.items() if not following} == {
             "completed",
@@ -275,7 +282,7 @@ class TestTime:
 
 class TestRestart:
     async def test_a_scheduled_job_runs_after_a_restart(
-        self, open_hub: Callable[[], Awaitable[Hub]], clock: ManualClock
+        self, open_hub: Callable[..., Awaitable[Hub]], clock: ManualClock
     ) -> None:
         first = await open_hub()
         await add_devices(first, 1)
@@ -290,7 +297,7 @@ class TestRestart:
         await second.store.close()
 
     async def test_a_running_job_goes_on_and_changes_no_twin_twice(
-        self, open_hub: Callable[[], Awaitable[Hub]], monkeypatch: pytest.MonkeyPatch
+        self, open_hub: Callable[..., Awaitable[Hub]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(job_runner, "TWINS_PER_WRITE", 1)
         first = await open_hub()
@@ -313,7 +320,7 @@ class TestRestart:
         await second.store.close()
 
     async def test_jobs_are_forgotten_after_thirty_days(
-        self, open_hub: Callable[[], Awaitable[Hub]], clock: ManualClock
+        self, open_hub: Callable[..., Awaitable[Hub]], clock: ManualClock
     ) -> None:
         first = await open_hub()
         await add_devices(first, 1)
@@ -327,3 +334,57 @@ class TestRestart:
         assert await rows_of(second, "job-1") == []
         await second.stop()
         await second.store.close()
+
+
+class TestTiers:
+    @pytest.mark.parametrize(("tier", "slots"), [("F1", 1), ("S1", 1), ("S2", 5), ("S3", 10)])
+    async def test_scheduled_jobs_hold_the_slots_of_the_tier(
+        self, open_hub: Callable[..., Awaitable[Hub]], tier: str, slots: int
+    ) -> None:
+        hub = await open_hub(tier=tier, throttle=True)
+        later = twin_job(startTime="2026-01-02T00:00:00Z")
+        for number in range(slots):
+            await hub.jobs.create(f"job-{number}", later)
+        with refusal("ThrottlingMaxActiveJobCountExceeded"):
+            await hub.jobs.create("one-more", twin_job())
+        await hub.jobs.cancel("job-0")
+        await hub.jobs.create("one-more", twin_job())
+        await hub.stop()
+        await hub.store.close()
+
+    async def test_without_throttling_any_number_may_wait(self, hub: Hub) -> None:
+        for number in range(12):
+            await hub.jobs.create(f"job-{number}", twin_job(startTime="2026-01-02T00:00:00Z"))
+
+    @pytest.mark.parametrize(("tier", "units", "rate"), [("S1", 1, 10), ("S2", 20, 20), ("S3", 1, 50)])
+    async def test_devices_a_second(
+        self, open_hub: Callable[..., Awaitable[Hub]], clock: ManualClock, tier: str, units: int, rate: int
+    ) -> None:
+        hub = await open_hub(tier=tier, units=units, throttle=True)
+        await add_devices(hub, rate + 5)
+        events = hub.events.subscribe()
+        await hub.jobs.create("job-1", twin_job("*"))
+        while (await anext(events))["source"] != "twinChangeEvents":
+            pass
+        await hub.store.write(lambda _: None)
+        assert hub.jobs.get("job-1")["deviceJobStatistics"]["succeededCount"] == rate
+        clock.advance(1)
+        assert (await ended(hub, "job-1"))["deviceJobStatistics"]["succeededCount"] == rate + 5
+        await hub.stop()
+        await hub.store.close()
+
+    async def test_the_time_of_a_slow_job_can_run_out(
+        self, open_hub: Callable[..., Awaitable[Hub]], clock: ManualClock
+    ) -> None:
+        hub = await open_hub(tier="S1", throttle=True)
+        await add_devices(hub, 12)
+        events = hub.events.subscribe()
+        await hub.jobs.create("job-1", twin_job("*", maxExecutionTimeInSeconds=5))
+        while (await anext(events))["source"] != "twinChangeEvents":
+            pass
+        clock.advance(6)
+        job = await ended(hub, "job-1")
+        assert (job["status"], job["failureReason"]) == ("failed", "maxExecutionTimeInSeconds (5) is over")
+        assert {row["status"] for row in await rows_of(hub, "job-1")} == {"completed", "canceled"}
+        await hub.stop()
+        await hub.store.close()

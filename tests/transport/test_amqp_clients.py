@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from azure.core.credentials import AccessToken
 
 from iot_core.amqp import (
     ACCEPTED,
@@ -162,7 +163,7 @@ class Bench:
 
     def token_auth(self) -> Any:
         """The login of azure-iot-hub: SASL MSSBCBS, then a token put on `$cbs`."""
-        token = uamqp.authentication.common.AccessToken("SharedAccessSignature sr=x&sig=y&se=1", int(time.time()) + 3600)
+        token = AccessToken("SharedAccessSignature sr=x&sig=y&se=1", int(time.time()) + 3600)
         auth = uamqp.authentication.JWTTokenAuth(
             audience=f"https://{self.host}",
             uri=f"https://{self.host}",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from local_hub.fronts.envelopes import Envelope
-from local_hub.fronts.rest import configurations, identities, jobs, twins, websocket
+from local_hub.fronts.rest import configurations, device_bound, device_messages, identities, jobs, twins, websocket
 from local_hub.fronts.rest.call import Call, Reply
 from local_hub.policies import Permission
 
@@ -92,6 +92,7 @@ _TWIN, _MODULE_TWIN = "/twins/{device}", "/twins/{device}/modules/{module}"
 _BOUND, _FEEDBACK = "/devices/{device}/messages/deviceBound", "/messages/serviceBound/feedback"
 _DIGITAL = "/digitaltwins/{device}"
 _APPLY = "Apply configuration content"
+_C2D, _ON_C2D = "Cloud-to-device messages over HTTPS", "Feedback on cloud-to-device messages"
 
 ROUTES: tuple[Route, ...] = (
     _route("GET", "/devices", _READ, "List devices", identities.list_devices),
@@ -120,11 +121,15 @@ ROUTES: tuple[Route, ...] = (
     _route("PUT", "/jobs/v2/{job}", _SERVICE, "Scheduled jobs", jobs.create_job),
     _route("GET", "/jobs/v2/{job}", _SERVICE, "Scheduled jobs", jobs.get_job),
     _route("POST", "/jobs/v2/{job}/cancel", _SERVICE, "Scheduled jobs", jobs.cancel_job),
+    _route("DELETE", f"{_D}/commands", _SERVICE, "Purge of cloud-to-device messages", device_bound.purge),
+    _route("GET", _FEEDBACK, _SERVICE, _ON_C2D, device_bound.receive_feedback),
+    _route("DELETE", f"{_FEEDBACK}/{{lock}}", _SERVICE, _ON_C2D, device_bound.complete_feedback),
+    _route("POST", f"{_FEEDBACK}/{{lock}}/abandon", _SERVICE, _ON_C2D, device_bound.abandon_feedback),
+    _route("POST", f"{_D}/messages/events", _DEVICE, "Telemetry over HTTPS", device_messages.send_event),
+    _route("GET", _BOUND, _DEVICE, _C2D, device_messages.receive),
+    _route("DELETE", f"{_BOUND}/{{lock}}", _DEVICE, _C2D, device_messages.complete_or_reject),
+    _route("POST", f"{_BOUND}/{{lock}}/abandon", _DEVICE, _C2D, device_messages.abandon),
     # Known to the service, not built here.
-    _route("DELETE", f"{_D}/commands", _SERVICE, "Purge of cloud-to-device messages"),
-    _route("GET", _FEEDBACK, _SERVICE, "Feedback on cloud-to-device messages"),
-    _route("DELETE", f"{_FEEDBACK}/{{lock}}", _SERVICE, "Feedback on cloud-to-device messages"),
-    _route("POST", f"{_FEEDBACK}/{{lock}}/abandon", _SERVICE, "Feedback on cloud-to-device messages"),
     _route("GET", "/configurations", _READ, "Configurations", configurations.list_configurations),
     _route("POST", "/configurations/testQueries", _READ, "Configurations", configurations.test_queries),
     _route("GET", "/configurations/{id}", _READ, "Configurations", configurations.get_configuration),
@@ -138,10 +143,6 @@ ROUTES: tuple[Route, ...] = (
     _route("PATCH", _DIGITAL, _SERVICE, "Digital twins"),
     _route("POST", f"{_DIGITAL}/commands/{{command}}", _SERVICE, "Digital twins"),
     _route("POST", f"{_DIGITAL}/components/{{component}}/commands/{{command}}", _SERVICE, "Digital twins"),
-    _route("POST", f"{_D}/messages/events", _DEVICE, "Telemetry over HTTPS"),
-    _route("GET", _BOUND, _DEVICE, "Cloud-to-device messages over HTTPS"),
-    _route("DELETE", f"{_BOUND}/{{lock}}", _DEVICE, "Cloud-to-device messages over HTTPS"),
-    _route("POST", f"{_BOUND}/{{lock}}/abandon", _DEVICE, "Cloud-to-device messages over HTTPS"),
     _route("POST", f"{_D}/files", _DEVICE, "File upload"),
     _route("POST", f"{_D}/files/notifications", _DEVICE, "File upload"),
     _route("POST", f"{_D}/files/notifications/{{correlation}}", _DEVICE, "File upload"),

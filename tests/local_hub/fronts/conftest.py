@@ -217,6 +217,22 @@ def admin_door(hub: HubProcess) -> tuple[Callable[[str], str], dict[str, str]]:
     return lambda path: admin_url(hub, path), admin_headers(hub)
 
 
+@pytest.fixture
+async def send_c2d() -> AsyncIterator[Callable[..., Awaitable[dict[str, Any]]]]:
+    """Sends a cloud-to-device message by the admin door of a hub."""
+    async with aiohttp.ClientSession() as session:
+
+        async def send(hub: HubProcess, device: Device, body: str = "", **message: Any) -> dict[str, Any]:
+            document = {"deviceId": device.identity.device_id, "body": body, **message}
+            url, headers = admin_url(hub, "/c2d"), admin_headers(hub)
+            async with session.post(url, json=document, headers=headers) as reply:
+                assert reply.status == 201, await reply.text()
+                answer: dict[str, Any] = await reply.json()
+                return answer
+
+        yield send
+
+
 def admin_url(hub: HubProcess, path: str) -> str:
     running = hub.running
     return f"http://{running['admin_host']}:{running['admin_port']}{path}"

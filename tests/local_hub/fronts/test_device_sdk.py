@@ -139,6 +139,14 @@ async def test_a_second_client_of_the_same_device_takes_over(sdk: Any, rest: Any
     await second.send_message("still here")
 
 
+async def test_the_model_id_is_in_the_twin_once_a_device_is_connected(sdk: Any, rest: Any) -> None:
+    device = await rest.device()
+    # The SDK sends a product_info that starts with dtmi: as model-id.
+    await sdk(device, product_info="dtmi:com:example:Thermostat;1")
+    twin = (await rest.call("GET", f"/twins/{device.identity.device_id}")).body
+    assert twin["modelId"] == "dtmi:com:example:Thermostat;1"
+
+
 async def test_a_wrong_key_is_refused(sdk: Any, rest: Any) -> None:
     device, other = await rest.device(), await rest.device()
     wrong = device.connection_string.replace(device.key, other.key)

@@ -8,6 +8,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ UPGRADE = (
     + b"\r\n"
 )
 
-CORPUS = {
+REQUESTS = {
     "not http": b"hello\r\n\r\n",
     "binary": bytes(range(256)) * 4,
     "tls inside tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(64),
@@ -49,14 +50,19 @@ CORPUS = {
     "upgrade of another version": UPGRADE.replace(b"Version: 13", b"Version: 7") + b"\r\n",
     "upgrade to nothing": UPGRADE.replace(b"Protocol: mqtt", b"Protocol: telnet") + b"\r\n",
     "upgrade to amqp in capitals": UPGRADE.replace(b"Protocol: mqtt", b"Protocol: STOMP, v1") + b"\r\n",
-    "frame not masked": UPGRADE + b"\r\n\x82\x05hello",
-    "frame of reserved kind": UPGRADE + b"\r\n\x83\x80\x00\x00\x00\x00",
-    "frame of 2^62 bytes": UPGRADE + b"\r\n\x82\xff\x40" + bytes(7) + bytes(4),
-    "continuation of nothing": UPGRADE + b"\r\n\x80\x81\x00\x00\x00\x00x",
-    "text frame": UPGRADE + b"\r\n\x81\x81\x00\x00\x00\x00x",
-    "frames of garbage": UPGRADE + b"\r\n\x82\xfe\x01\x00" + bytes(4) + b"\xff" * 256,
-    "packet of 256 MB": UPGRADE + b"\r\n\x82\x85" + bytes(4) + b"\x30\xff\xff\xff\x7f",
 }
+
+FRAMES = {
+    "not masked": (b"\x82\x05hello", 1002),
+    "of reserved kind": (b"\x83\x80" + bytes(4), 1002),
+    "of 2^62 bytes": (b"\x82\xff\x40" + bytes(7) + bytes(4), 1009),
+    "continuation of nothing": (b"\x80\x81" + bytes(4) + b"x", 1002),
+    "text": (b"\x81\x81" + bytes(4) + b"x", 1003),
+    "a ping in parts": (b"\x09\x80" + bytes(4), 1002),
+    "garbage inside": (b"\x82\xfe\x01\x00" + bytes(4) + b"\xff" * 256, 1000),
+    "a packet of 256 MB inside": (b"\x82\x85" + bytes(4) + b"\x30\xff\xff\xff\x7f", 1000),
+}
+"""Frames, and the code that the connection is closed with."""
 
 PUTS = {
     "nothing": b"",
@@ -80,28 +86,42 @@ async def healthy(rest: Any) -> AsyncIterator[None]:
     assert (await rest.call("GET", "/statistics/devices")).status == 200
 
 
-async def answer_to(hub: Any, data: bytes) -> bytes:
-    """All that the hub says to some bytes, until it hangs up."""
+@asynccontextmanager
+async def dialled(hub: Any, data: bytes) -> AsyncIterator[asyncio.StreamReader]:
+    """What the hub says to some bytes."""
     reader, writer = await asyncio.open_connection(hub.host, hub.running["http_port"], ssl=hub.tls)
     writer.write(data)
     try:
-        return await asyncio.wait_for(reader.read(), 10)
-    except ConnectionError:
-        return b""
+        yield reader
     finally:
         writer.transport.abort()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def answer_to(hub: Any, data: bytes) -> bytes:
+    """All that the hub says to some bytes, until it hangs up."""
+    async with dialled(hub, data) as reader:
+        with suppress(ConnectionError):
+            return await asyncio.wait_for(reader.read(), 10)
+        return b""
 
 
 @pytest.mark.usefixtures("healthy")
-@pytest.mark.parametrize("name", CORPUS)
-async def test_the_corpus_is_answered_with_an_error_or_hung_up_on(hub: Any, name: str) -> None:
-    data = CORPUS[name]
-    # A request that turns out to be whole leaves the connection open, so this one ends it.
-    closing = data if data.startswith(UPGRADE) else data + b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
-    answer = await answer_to(hub, closing)
-    upgraded = answer.startswith(b"HTTP/1.1 101") and b"\x88\x02" in answer
-    assert upgraded == data.startswith(UPGRADE + b"\r\n\x80"[:2] + b"") or not answer.startswith(b"HTTP/1.1 2")
+@pytest.mark.parametrize("name", REQUESTS)
+async def test_bad_requests_are_refused_or_hung_up_on(hub: Any, name: str) -> None:
+    answer = await answer_to(hub, REQUESTS[name] + b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    assert not answer or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4"))
     assert b"Traceback" not in answer
+
+
+@pytest.mark.usefixtures("healthy")
+@pytest.mark.parametrize("name", FRAMES)
+async def test_bad_frames_close_the_websocket_with_their_code(hub: Any, name: str) -> None:
+    frames, code = FRAMES[name]
+    answer = await answer_to(hub, UPGRADE + b"\r\n" + frames)
+    assert answer.startswith(b"HTTP/1.1 101")
+    assert answer.endswith(b"\x88\x02" + code.to_bytes(2, "big"))
 
 
 @pytest.mark.usefixtures("healthy")
@@ -115,12 +135,9 @@ async def test_bodies_that_are_not_right_are_refused(rest: Any, name: str) -> No
 async def test_a_body_that_is_cut_off_harms_nobody(hub: Any, rest: Any) -> None:
     head = f"PUT /devices/half?api-version=2021-04-12 HTTP/1.1\r\nHost: {hub.owner.host_name}\r\n"
     token = sas.token_for(hub.owner, time.time())
-    reader, writer = await asyncio.open_connection(hub.host, hub.running["http_port"], ssl=hub.tls)
-    writer.write(f"{head}Authorization: {token}\r\nContent-Length: 100\r\n\r\n{{".encode())
-    await writer.drain()
-    writer.transport.abort()
+    async with dialled(hub, f"{head}Authorization: {token}\r\nContent-Length: 100\r\n\r\n{{".encode()):
+        pass
     assert (await rest.call("GET", "/devices/half")).status == 404
-    assert reader is not None
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -133,20 +150,9 @@ async def test_random_bytes_are_never_served(hub: Any, data: bytes) -> None:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(min_size=1, max_size=200))
-async def test_random_frames_end_or_wait(hub: Any, frames: bytes) -> None:
-    close = b"\x88\x80\x00\x00\x00\x00"
-    answer = await asyncio.wait_for(answer_after_hanging_up(hub, UPGRADE + b"\r\n" + frames + close), 20)
-    assert answer.startswith(b"HTTP/1.1 101")
-
-
-async def answer_after_hanging_up(hub: Any, data: bytes) -> bytes:
-    """What the hub has said by the time it answers bytes, for clients that it may still wait for."""
-    reader, writer = await asyncio.open_connection(hub.host, hub.running["http_port"], ssl=hub.tls)
-    writer.write(data)
-    try:
-        return await reader.readuntil(b"\r\n\r\n")
-    finally:
-        writer.transport.abort()
+async def test_random_frames_are_read_after_the_upgrade_only(hub: Any, frames: bytes) -> None:
+    async with dialled(hub, UPGRADE + b"\r\n" + frames) as reader:
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -45,7 +45,6 @@ async def test_top_limits_the_list(rest: Any) -> None:
         ("POST", "/devices", [{"id": "a"}, {"id": "a"}], {}, 400, "DeviceDefinedMultipleTimes"),
         ("POST", "/devices", [{"id": f"a{n}"} for n in range(101)], {}, 413, "TooManyDevices"),
         ("POST", "/devices/keys/regenerate", {"policyKey": "x"}, {}, 400, "ArgumentInvalid"),
-        ("POST", "/devices/{device}/applyConfigurationContent", {}, {}, 400, "ArgumentInvalid"),
         ("GET", "/devices/a%20b", None, {}, 400, "ArgumentInvalid"),
         ("GET", "/devices/a%2Fb", None, {}, 400, "ArgumentInvalid"),
         ("GET", "/devices/%FF", None, {}, 400, "ArgumentInvalid"),

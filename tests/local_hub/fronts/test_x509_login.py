@@ -142,6 +142,22 @@ async def test_an_edge_device_registers_its_modules_with_its_certificate(hub: An
                 assert reply.headers.get("iothub-errorcode") == (None if status == 200 else "IotHubUnauthorized")
 
 
+@pytest.mark.parametrize(("name", "status"), [("right", 204), ("wrong", 401), (None, 401)])
+async def test_a_device_sends_over_https_with_its_certificate(
+    hub: Any, rest: Any, tmp_path: Path, name: str | None, status: int
+) -> None:
+    certificates = {name: make_certificate(name) for name in ("right", "wrong")}
+    device = await rest.device(authentication=self_signed(certificates["right"]))
+    context = ssl.create_default_context(cafile=str(hub.ca_file))
+    if name is not None:
+        context.load_cert_chain(*certificates[name].save(tmp_path))
+    path = f"/devices/{device.identity.device_id}/messages/events"
+    url = f"https://{hub.owner.host_name}{path}?api-version=2021-04-12"
+    async with aiohttp.ClientSession() as session, session.post(url, data=b"{}", ssl=context) as reply:
+        assert reply.status == status
+        assert reply.headers.get("iothub-errorcode") == (None if status == 204 else "IotHubUnauthorized")
+
+
 @pytest.mark.parametrize("arguments", [[], ["--list", "--remove", "AB"], ["no-such-file"]])
 def test_wrong_uses_of_trust_ca_are_told(hub: Any, arguments: list[str]) -> None:
     assert run(["hub", "trust-ca", "--home", str(hub.home), *arguments]) == 2
