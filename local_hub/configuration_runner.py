@@ -156,4 +156,6 @@ class ConfigurationRunner:
                 self.want_pass()
                 return
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), POLL_S if self._active else None)
+                # Not wait_for: before Python 3.12 it may swallow a cancellation.
+                async with asyncio.timeout(POLL_S if self._active else None):
+                    await self._wake.wait()

@@ -83,7 +83,7 @@ _IDENTITIES = _area(
     ),
     ("GET /statistics/devices", _EXACT, ""),
     ("GET /statistics/service", _EXACT, ""),
-    ("DELETE /devices/{device}/commands", _REFUSED, "Cloud-to-device messages are not built."),
+    ("DELETE /devices/{device}/commands", _DOCUMENTED, "Messages that are locked are purged too."),
 )
 
 _TWINS = _area(
@@ -127,18 +127,58 @@ _CONFIGURATIONS = _area(
 
 _MESSAGES = _area(
     "Messages and files (HTTPS)",
-    ("GET /messages/serviceBound/feedback", _REFUSED, ""),
-    ("DELETE /messages/serviceBound/feedback/{lock}", _REFUSED, ""),
-    ("POST /messages/serviceBound/feedback/{lock}/abandon", _REFUSED, ""),
-    ("POST /devices/{device}/messages/events", _REFUSED, "Send telemetry over MQTT."),
-    ("GET /devices/{device}/messages/deviceBound", _REFUSED, ""),
-    ("DELETE /devices/{device}/messages/deviceBound/{lock}", _REFUSED, ""),
-    ("POST /devices/{device}/messages/deviceBound/{lock}/abandon", _REFUSED, ""),
+    (
+        "GET /messages/serviceBound/feedback",
+        _APPROXIMATE,
+        "Which headers the service sends with a batch is not documented; here the lock token is in ETag.",
+    ),
+    ("DELETE /messages/serviceBound/feedback/{lock}", _DOCUMENTED, ""),
+    ("POST /messages/serviceBound/feedback/{lock}/abandon", _DOCUMENTED, ""),
+    ("POST /devices/{device}/messages/events", _DOCUMENTED, "Batches too, up to 256 KB of messages."),
+    (
+        "GET /devices/{device}/messages/deviceBound",
+        _APPROXIMATE,
+        "What no header can hold in a property (control characters, beyond ASCII, %) is percent-encoded.",
+    ),
+    ("DELETE /devices/{device}/messages/deviceBound/{lock}", _DOCUMENTED, "Completes, or rejects with ?reject."),
+    ("POST /devices/{device}/messages/deviceBound/{lock}/abandon", _DOCUMENTED, ""),
     ("POST /devices/{device}/files", _REFUSED, ""),
     ("POST /devices/{device}/files/notifications", _REFUSED, ""),
     ("POST /devices/{device}/files/notifications/{correlation}", _REFUSED, ""),
     ("GET /$iothub/websocket", _EXACT, "MQTT (subprotocol mqtt); AMQP over it is not built."),
     ("GET /$servicebus/websocket", _REFUSED, ""),
+)
+
+_CLOUD_TO_DEVICE = _area(
+    "Cloud-to-device messages",
+    (
+        "Queue of a device",
+        _DOCUMENTED,
+        "50 messages deep, in the order of sending, 64 KB a message; kept on disk; goes with its device.",
+    ),
+    (
+        "Locks and delivery count",
+        _DOCUMENTED,
+        "60 seconds; only an abandon counts, and the one that reaches the maximum dead-letters the message.",
+    ),
+    (
+        "Expiry",
+        _APPROXIMATE,
+        "One hour unless the message says otherwise; a time that is over or more than two days ahead is refused with "
+        "403009.",
+    ),
+    (
+        "Topics of 65,535 bytes",
+        _APPROXIMATE,
+        "A message whose properties do not fit into an MQTT topic is refused when it is sent, for every protocol.",
+    ),
+    (
+        "Feedback",
+        _APPROXIMATE,
+        "64 records or 15 seconds since the batch before; batches go with their devices; only an abandon counts there "
+        "too.",
+    ),
+    ("Hub options (cloudToDevice)", _DOCUMENTED, "Ranges and defaults of the service, in the hub's configuration."),
 )
 
 _MQTT = _area(
@@ -153,7 +193,11 @@ _MQTT = _area(
     ("Will and RETAIN", _DOCUMENTED, "Become properties of telemetry: iothub-MessageType and mqtt-retain."),
     ("Token expiry", _DOCUMENTED, "The connection is cut when its token is no longer valid."),
     ("Subscriptions", _APPROXIMATE, "A filter that the service does not document ends the connection."),
-    ("Cloud-to-device messages", _REFUSED, "The subscription is granted, because SDKs ask for it; nothing ever comes."),
+    (
+        "Cloud-to-device messages",
+        _EXACT,
+        "What was not acknowledged comes again after 60 seconds or with the next connection, under a new packet id.",
+    ),
     ("Module inputs", _REFUSED, "The subscription is granted; only an edge hub delivers inputs."),
     ("MQTT over WebSocket", _EXACT, "On the HTTPS port, which must be 443 for the Azure SDKs."),
     ("Model id", _EXACT, "The model-id of the user name is in the twin when CONNACK leaves, and stays there."),
@@ -175,6 +219,7 @@ LEDGER: tuple[Entry, ...] = (
     *_JOBS,
     *_CONFIGURATIONS,
     *_MESSAGES,
+    *_CLOUD_TO_DEVICE,
     *_MQTT,
     *_EVENTS,
 )

@@ -142,7 +142,7 @@ def waiting(connection: sqlite3.Connection, job_id: str, count: int) -> list[Ide
     rows = connection.execute(
         # SQLite would choose the primary key, and pass over all that is done.
         "SELECT device_id, module_id FROM device_jobs INDEXED BY device_jobs_waiting "
-        "WHERE job_id = ? AND status IN ('pending', 'running') ORDER BY device_id, module_id LIMIT ?",
+        "WHERE job_id = ? AND status = 'pending' ORDER BY device_id, module_id LIMIT ?",
         (job_id, count),
     )
     return [Identity(device_id, module_id or None) for device_id, module_id in rows]

@@ -83,7 +83,7 @@ CREATE TABLE device_jobs (
     error TEXT,                           -- JSON
     PRIMARY KEY (job_id, device_id, module_id)
 ) WITHOUT ROWID;
-CREATE INDEX device_jobs_waiting ON device_jobs (job_id, device_id, module_id) WHERE status IN ('pending', 'running');
+CREATE INDEX device_jobs_waiting ON device_jobs (job_id, device_id, module_id) WHERE status = 'pending';
 
 -- Cloud-to-device messages that have not ended. A message is locked while lock_token is set.
 CREATE TABLE c2d_messages (

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,11 @@ from typing import Literal, TypeVar
 from iot_core.errors import StoreError
 from transport.store_handover import Handover
 from transport.store_schema import prepare
-from transport.store_segments import MAX_RECORD_BYTES, decode_records
-from transport.store_writer import Append, Write, Writer
+from transport.store_segments import MAX_RECORD_BYTES
+from transport.store_streams import segment_at
+from transport.store_writer import Append, Appended, Write, Writer
 
-__all__ = ["Durability", "Store"]
+__all__ = ["Appended", "Durability", "Store"]
 
 Durability = Literal["full", "normal"]
 T = TypeVar("T")
@@ -69,31 +70,47 @@ class Store:
             raise error if isinstance(error, StoreError) else StoreError(f"{path}: {error}") from error
         return cls(path, writer(connection, path))
 
-    async def write(self, work: Callable[[sqlite3.Connection], T], *, after: Callable[[T], None] | None = None) -> T:
+    async def write(
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        *,
+        after: Callable[[T], None] | None = None,
+        appends: Callable[[sqlite3.Connection, T], Iterable[Appended]] | None = None,
+    ) -> T:
         """Run ``work`` on the writer thread and return its result once it is on disk.
 
         What it raises undoes its own changes alone and is raised here; sqlite3 errors, and the failure of the commit,
         become StoreError. A caller that is cancelled while it waits does not undo the write. ``work`` must not commit.
         ``after`` is called with the result on the event loop once it is on disk, before the caller goes on and even
         when the caller was cancelled; the calls come in the order of the writes.
+        ``appends`` is called with the result on the writer thread, right after ``work`` and as a part of it: the records
+        it gives are appended in the same transaction.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._writer.submit(Write(work, future, loop, after))
+        self._writer.submit(Write(work, future, loop, after, appends))
         self._handover.watch(loop)
         return await future
 
-    async def append(self, stream: str, records: Sequence[bytes], *, after: Callable[[int], None] | None = None) -> int:
+    async def append(
+        self,
+        stream: str,
+        records: Sequence[bytes],
+        *,
+        after: Callable[[int], None] | None = None,
+        stamp: float | None = None,
+    ) -> int:
         """Add records to the end of a stream; returns the number of the first (counted from 0) once they are on disk.
 
-        ``after`` as in ``write``.
+        ``after`` as in ``write``. ``stamp`` is the time of the last record, unix seconds, by the machine's clock when
+        left out; what lies before a time is found by it (``transport.store_streams``).
         StoreError: a record is longer than MAX_RECORD_BYTES (nothing is added), or as in ``write``.
         """
         if any(len(record) > MAX_RECORD_BYTES for record in records):
             raise StoreError(f"a record for {stream} is longer than {MAX_RECORD_BYTES} bytes")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[int] = loop.create_future()
-        self._writer.submit(Append(stream, records, future, loop, after))
+        self._writer.submit(Append(stream, records, future, loop, after, stamp))
         self._handover.watch(loop)
         return await future
 
@@ -117,10 +134,9 @@ class Store:
 
     def records(self, stream: str, first: int = 0) -> Iterator[bytes]:
         """The records of a stream from number ``first`` on, segment by segment; sees later commits as it goes."""
-        while (segment := self.read(partial(_segment_at, stream=stream, record=first))) is not None:
-            start, count, blob = segment
-            yield from list(decode_records(blob, count))[max(first - start, 0) :]
-            first = start + count
+        while (segment := self.read(partial(segment_at, stream=stream, record=first))) is not None:
+            yield from segment.records_from(first)
+            first = segment.end
 
     async def close(self) -> None:
         """Write what waits, then close; calls after this raise StoreError."""
@@ -160,13 +176,3 @@ def _connect(path: Path, *pragmas: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _segment_at(connection: sqlite3.Connection, stream: str, record: int) -> tuple[int, int, bytes] | None:
-    """The segment that holds the record, or the first one after it."""
-    columns = "SELECT first, count, records FROM segments WHERE stream = ?"
-    holding = connection.execute(f"{columns} AND first <= ? ORDER BY first DESC LIMIT 1", (stream, record)).fetchone()
-    if holding and holding[0] + holding[1] > record:
-        return holding[0], holding[1], holding[2]
-    later = connection.execute(f"{columns} AND first > ? ORDER BY first LIMIT 1", (stream, record)).fetchone()
-    return (later[0], later[1], later[2]) if later else None

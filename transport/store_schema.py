@@ -21,7 +21,7 @@ CREATE TABLE segments (
     stream TEXT NOT NULL,
     first INTEGER NOT NULL,   -- the number of the segment's first record in its stream, from 0
     count INTEGER NOT NULL,   -- records in the segment
-    written REAL NOT NULL,    -- unix seconds
+    written REAL NOT NULL,    -- the time of the segment's last record, unix seconds; never less than in the one before
     records BLOB NOT NULL,    -- laid out by transport.store_segments
     PRIMARY KEY (stream, first)
 );

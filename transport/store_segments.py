@@ -39,9 +39,9 @@ def split_records(records: list[bytes]) -> Iterator[list[bytes]]:
     yield run
 
 
-def decode_records(blob: bytes, count: int) -> Iterator[bytes]:
-    """The records of a blob in the order they were appended; StoreError when the blob does not hold ``count`` of
-    them.
+def decode_records(blob: bytes, count: int, skip: int = 0) -> Iterator[bytes]:
+    """The records of a blob in the order they were appended, without the first ``skip`` of them; StoreError when the
+    blob does not hold ``count`` of them.
     """
     start = count * _LENGTH_BYTES
     if len(blob) < start:
@@ -49,6 +49,7 @@ def decode_records(blob: bytes, count: int) -> Iterator[bytes]:
     lengths = struct.unpack_from(f"<{count}I", blob)
     if start + sum(lengths) != len(blob):
         raise StoreError(f"a segment of {count} records has {len(blob)} bytes, not {start + sum(lengths)}")
-    for length in lengths:
+    start += sum(lengths[:skip])
+    for length in lengths[skip:]:
         yield blob[start : start + length]
         start += length

@@ -11,7 +11,7 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,27 @@ _FATAL = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE
 _GROUP = _FATAL | {sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Appended:
+    """Records for the end of a stream; ``stamp`` is the time of the last of them, unix seconds."""
+
+    stream: str
+    records: Sequence[bytes]
+    stamp: float
+
+
 @dataclass(slots=True)
 class Write:
-    """A function waiting to be run, and after the commit its outcome."""
+    """A function waiting to be run, and after the commit its outcome.
+
+    ``appends`` gives the records that belong to the same transaction.
+    """
 
     work: Callable[[sqlite3.Connection], Any]
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
     after: Callable[[Any], None] | None = None
+    appends: Callable[[sqlite3.Connection, Any], Iterable[Appended]] | None = None
     result: Any = None
     error: BaseException | None = None
 
@@ -47,14 +60,22 @@ class Append:
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
     after: Callable[[int], None] | None = None
+    stamp: float | None = None
     result: int = 0
     error: BaseException | None = None
 
 
 @dataclass(slots=True)
 class _Stream:
-    next: int
-    waiting: list[Append] = field(default_factory=list)
+    """What a group adds to a stream: records from number ``first`` on."""
+
+    first: int
+    written: float
+    records: list[bytes] = field(default_factory=list)
+
+    @property
+    def next(self) -> int:
+        return self.first + len(self.records)
 
 
 class Writer:
@@ -69,7 +90,7 @@ class Writer:
         self._busy = False
         self._progress = 0
         self._broken: StoreError | None = None
-        self._next: dict[str, int] = {}
+        self._ends: dict[str, tuple[int, float]] = {}
         self._thread = threading.Thread(target=self._run, name=f"store {path.name}", daemon=True)
         self._thread.start()
 
@@ -126,54 +147,63 @@ class Writer:
         streams: dict[str, _Stream] = {}
         for item in group:
             if isinstance(item, Append):
-                self._collect(streams, item)
+                item.result = self._collect(streams, item.stream, item.records, item.stamp)
             else:
-                self._execute(item)
+                self._execute(item, streams)
         self._write_segments(streams)
         self._progress += 1
         self.commit()
         self._progress += 1
-        self._next.update({name: stream.next for name, stream in streams.items()})
+        self._ends.update({name: (stream.next, stream.written) for name, stream in streams.items()})
 
     def commit(self) -> None:
         """End the group's transaction; when this returns, the group is on disk (durability "full")."""
         self._connection.execute("COMMIT")
 
-    def _execute(self, item: Write) -> None:
+    def _execute(self, item: Write, streams: dict[str, _Stream]) -> None:
         self._connection.execute("SAVEPOINT work")
+        appended: Iterable[Appended] = ()
         try:
             item.result = item.work(self._connection)
+            if item.appends is not None:
+                appended = list(item.appends(self._connection, item.result))
         except Exception as error:
             if not self._connection.in_transaction or _undoes_group(error):
                 raise
             self._connection.execute("ROLLBACK TO work")
             item.error = _as_store_error(error, self._path) if isinstance(error, sqlite3.Error) else error
         self._connection.execute("RELEASE work")
+        for addition in appended:
+            self._collect(streams, addition.stream, addition.records, addition.stamp)
         self._progress += 1
 
-    def _collect(self, streams: dict[str, _Stream], item: Append) -> None:
-        stream = streams.get(item.stream)
+    def _collect(
+        self, streams: dict[str, _Stream], name: str, records: Sequence[bytes], stamp: float | None
+    ) -> int:
+        """Add records to the group's stream; the number of the first."""
+        stream = streams.get(name)
         if stream is None:
-            stream = streams[item.stream] = _Stream(self._next_record(item.stream))
-        item.result = stream.next
-        stream.next += len(item.records)
-        stream.waiting.append(item)
+            stream = streams[name] = _Stream(*self._end(name))
+        number = stream.next
+        stream.records.extend(records)
+        stream.written = max(stream.written, time.time() if stamp is None else stamp)
+        return number
 
-    def _next_record(self, stream: str) -> int:
-        if stream not in self._next:
+    def _end(self, stream: str) -> tuple[int, float]:
+        """The number of a stream's next record, and the time of its last."""
+        if stream not in self._ends:
             last = self._connection.execute(
-                "SELECT first + count FROM segments WHERE stream = ? ORDER BY first DESC LIMIT 1", (stream,)
+                "SELECT first + count, written FROM segments WHERE stream = ? ORDER BY first DESC LIMIT 1", (stream,)
             ).fetchone()
-            self._next[stream] = last[0] if last else 0
-        return self._next[stream]
+            self._ends[stream] = last or (0, 0.0)
+        return self._ends[stream]
 
     def _write_segments(self, streams: dict[str, _Stream]) -> None:
         for name, stream in streams.items():
-            records = [record for item in stream.waiting for record in item.records]
-            first = stream.waiting[0].result
-            for run in split_records(records):
+            first = stream.first
+            for run in split_records(stream.records):
                 if run:
-                    row = (name, first, len(run), time.time(), encode_records(run))
+                    row = (name, first, len(run), stream.written, encode_records(run))
                     self._connection.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?)", row)
                     first += len(run)
 

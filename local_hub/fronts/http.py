@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import weakref
 from collections.abc import Mapping
 
 import orjson
@@ -55,6 +56,7 @@ class HttpFront:
     def __init__(self, hub: Hub, websockets: ProtocolFactories | None = None) -> None:
         self._hub = hub
         self._websockets = websockets or {}
+        self._connections: weakref.WeakSet[HttpConnection] = weakref.WeakSet()
         self._server = web.Server(
             self._answer,
             request_factory=_bounded_request,
@@ -65,10 +67,14 @@ class HttpFront:
 
     def protocol(self) -> asyncio.Protocol:
         """A protocol for one connection."""
-        return HttpConnection(self._server, self._websockets, self._hub.clock.now)
+        connection = HttpConnection(self._server, self._websockets, self._hub.clock.now)
+        self._connections.add(connection)
+        return connection
 
     async def stop(self) -> None:
-        """End idle connections at once and busy ones within two seconds."""
+        """End idle connections at once and busy ones within two seconds; WebSockets are ended by their own front."""
+        for connection in list(self._connections):
+            connection.end_if_silent()
         self._server.pre_shutdown()
         await self._server.shutdown(_CLOSE_S)
 

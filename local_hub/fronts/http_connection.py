@@ -37,7 +37,7 @@ _UPGRADES_BEGIN = b"GET "
 class HttpConnection(asyncio.Protocol):
     """See the module. ``http`` makes the HTTP protocol, ``now`` gives unix seconds for the bodies of refusals."""
 
-    __slots__ = ("_head", "_http", "_inner", "_loop", "_now", "_timer", "_transport", "_websockets")
+    __slots__ = ("__weakref__", "_head", "_http", "_inner", "_loop", "_now", "_timer", "_transport", "_websockets")
 
     _loop: asyncio.AbstractEventLoop
     _transport: asyncio.Transport
@@ -52,6 +52,11 @@ class HttpConnection(asyncio.Protocol):
         # What has come of the first head; afterwards None.
         self._head: bytearray | None = bytearray()
         self._timer: asyncio.TimerHandle | None = None
+
+    def end_if_silent(self) -> None:
+        """Hang up on a client that has asked for nothing yet; the others are their inner protocol's."""
+        if self._inner is None:
+            self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)

@@ -79,12 +79,12 @@ class Node:
         if isinstance(link, Receiver):
             link.keep_credit(100)
         elif isinstance(link, Sender):
-            self.readers[address].append(link)
+            self.readers[_queue_name(link)].append(link)
 
     def on_detach(self, connection: AmqpServerProtocol, link: Link, error: ErrorCondition | None) -> None:
         self.detached += 1
-        if isinstance(link, Sender) and link in self.readers[_address(link)]:
-            self.readers[_address(link)].remove(link)
+        if isinstance(link, Sender) and link in self.readers[_queue_name(link)]:
+            self.readers[_queue_name(link)].remove(link)
 
     def on_delivery(self, connection: AmqpServerProtocol, link: Receiver, delivery: Delivery) -> None:
         address = _address(link)
@@ -101,7 +101,7 @@ class Node:
             self._feed(address)
 
     def on_credit(self, connection: AmqpServerProtocol, link: Sender) -> None:
-        self._feed(_address(link))
+        self._feed(_queue_name(link))
         link.send_drained()
 
     def on_update(self, connection: AmqpServerProtocol, link: Link, delivery: Delivery) -> None:
@@ -131,9 +131,15 @@ class Node:
             application_properties={"status-code": Int(200), "status-description": "OK"},
             body=AmqpValue(body),
         )
-        for sender in self.readers[address]:
-            if sender.session.connection is link.session.connection:
-                sender.send(encode_message(reply))
+        answers = _queue_name(link)
+        self.queues[answers].append(encode_message(reply))
+        self._feed(answers)
+
+
+def _queue_name(link: Link) -> str:
+    """The address; of the nodes that answer requests, each connection has its own."""
+    address = _address(link)
+    return f"{address} {id(link.session.connection)}" if address.startswith("$") else address
 
 
 def _address(link: Link) -> str:

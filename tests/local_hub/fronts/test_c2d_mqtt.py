@@ -252,9 +252,7 @@ async def sdk(hub: Any) -> AsyncIterator[Callable[[Any], Awaitable[SdkDevice]]]:
 
 
 @pytest.mark.acceptance
-async def test_the_sdk_gets_a_message_with_all_of_its_properties(
-    hub: Any, rest: Any, sdk: Any, send_c2d: Send
-) -> None:
+async def test_the_sdk_gets_a_message_with_all_of_its_properties(hub: Any, rest: Any, sdk: Any, send_c2d: Send) -> None:
     device = await rest.device()
     client = await sdk(device)
     given = {

@@ -1,4 +1,4 @@
-"""Devices over HTTPS: telemetry, and cloud-to-device messages received and settled; feedback and purges for services."""
+"""Devices over HTTPS: telemetry, and messages received and settled; feedback and purges for services."""
 
 from __future__ import annotations
 
@@ -218,9 +218,7 @@ async def test_a_purge_says_how_many_there_were(hub: Any, rest: Any, send_c2d: S
     assert (missing.status, missing.headers["iothub-errorcode"]) == (404, "DeviceNotFound")
 
 
-async def test_feedback_is_received_abandoned_and_completed(
-    own_hub: Any, rest_of: Any, send_c2d: Send
-) -> None:
+async def test_feedback_is_received_abandoned_and_completed(own_hub: Any, rest_of: Any, send_c2d: Send) -> None:
     hub = own_hub()
     rest, path = rest_of(hub), "/messages/servicebound/feedback"
     device = await rest.device()

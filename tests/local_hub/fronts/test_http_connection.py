@@ -197,6 +197,16 @@ async def test_a_head_without_an_end_is_bounded(start: bytes) -> None:
     assert start.startswith(b"POST") or wire.written.startswith(b"HTTP/1.1 431")
 
 
+async def test_only_a_client_that_has_asked_nothing_is_hung_up_on_when_the_front_stops() -> None:
+    silent, silent_wire, _, _ = connect(MQTT)
+    busy, busy_wire, _, _ = connect(MQTT)
+    busy.data_received(upgrade("/$iothub/websocket", "mqtt"))
+    for connection in (silent, busy):
+        connection.end_if_silent()
+        connection.connection_lost(None)
+    assert (silent_wire.ended.is_set(), busy_wire.ended.is_set()) == (True, False)
+
+
 async def test_a_client_that_does_not_read_its_response_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_connection, "STALL_S", 0.01)
     connection, wire, _, _ = connect(MQTT)

@@ -1,0 +1,98 @@
+"""Telemetry through the hub's core, without a network: how fast it is stored, and how it is read back.
+
+    python -m benchmarks.telemetry [--messages N] [--callers N] [--runs N] [--folder DIR]
+
+Every message was on disk, synced, before its call returned. Prints a table and writes benchmarks/results/telemetry.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from iot_core.clock import SystemClock
+from iot_core.identity import Identity
+from iot_core.message import Message
+from local_hub.auth import Permission, Principal
+from local_hub.config import HubConfig
+from local_hub.hub import Hub
+from transport.store import Store
+
+RESULTS = Path(__file__).with_name("results")
+DEVICES = 1_000
+BODY = b'{"temperature": 21.5, "humidity": 60.25, "note": "' + b"x" * 204 + b'"}'
+SYSTEM = {"contentType": "application/json", "contentEncoding": "utf-8"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Messages a second, worst and best of the runs."""
+
+    name: str
+    worst: float
+    best: float
+
+
+def principal(identity: Identity) -> Principal:
+    method = '{"scope":"device","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}'
+    return Principal(
+        name=identity.path,
+        rights=Permission.DEVICE_CONNECT,
+        expires_at=0.0,
+        identity=identity,
+        generation_id="638000000000000000",
+        auth_method=method,
+    )
+
+
+async def send(hub: Hub, callers: int, messages: int) -> float:
+    identities = [Identity(f"device-{number:06}") for number in range(DEVICES)]
+    principals = [principal(identity) for identity in identities]
+
+    async def caller(first: int) -> None:
+        for number in range(first, messages, callers):
+            at = number % DEVICES
+            message = Message(BODY, {"number": str(number)}, SYSTEM)
+            await hub.messaging.telemetry(identities[at], message, principals[at])
+
+    started = time.perf_counter()
+    await asyncio.gather(*(caller(first) for first in range(callers)))
+    return messages / (time.perf_counter() - started)
+
+
+async def measure(folder: Path, callers: int, messages: int, runs: int) -> list[Row]:
+    store = Store.open(folder / "hub.db", schema=Hub.schema())
+    hub = Hub(store, SystemClock(), HubConfig(home=folder))
+    await hub.start()
+    sent = [await send(hub, callers, messages) for _ in range(runs)]
+    await hub.stop()
+    await store.close()
+    return [Row(name=f"store, {callers:,} callers", worst=min(sent), best=max(sent))]
+
+
+def format_table(rows: list[Row]) -> str:
+    head = f"{'':48}{'worst/s':>12}{'best/s':>12}"
+    return "\n".join((head, *(f"{row.name:48}{row.worst:>12,.0f}{row.best:>12,.0f}" for row in rows)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=50_000, help="in each run")
+    parser.add_argument("--callers", type=int, default=500)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--folder", type=Path, help="where the database is made; the disk under it is measured")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        rows = asyncio.run(measure(Path(folder), arguments.callers, arguments.messages, arguments.runs))
+    print(format_table(rows))
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "telemetry.json").write_text(json.dumps([asdict(row) for row in rows], indent=2))
+
+
+if __name__ == "__main__":
+    main()
