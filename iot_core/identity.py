@@ -25,6 +25,7 @@ __all__ = [
     "validate_device_id",
     "validate_key",
     "validate_module_id",
+    "validate_registration_id",
 ]
 
 SYSTEM_MODULES = frozenset({"$edgeAgent", "$edgeHub"})
@@ -54,6 +55,16 @@ def validate_module_id(module_id: str) -> str:
     if module_id.startswith("$") and module_id not in SYSTEM_MODULES:
         raise IdentityError(f"module id {module_id!r} is not allowed: only $edgeAgent and $edgeHub start with $")
     return module_id
+
+
+def validate_registration_id(registration_id: str) -> str:
+    """The id itself when the Device Provisioning Service takes it; raises IdentityError."""
+    if _REGISTRATION_ID.fullmatch(registration_id) is None:
+        raise IdentityError(
+            f"registration id {registration_id[:140]!r} is not allowed: use 1 to 128 letters, digits or - . _ : "
+            "that end in a letter, digit or -"
+        )
+    return registration_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +128,6 @@ def derive_device_key(group_key: str, registration_id: str) -> str:
 
     Raises IdentityError when the key is not base64 or the registration id is not allowed.
     """
-    if _REGISTRATION_ID.fullmatch(registration_id) is None:
-        raise IdentityError(
-            f"registration id {registration_id[:140]!r} is not allowed: use 1 to 128 letters, digits or - . _ : "
-            "that end in a letter, digit or -"
-        )
+    validate_registration_id(registration_id)
     digest = hmac.digest(decode_key(group_key), registration_id.encode("ascii"), hashlib.sha256)
     return base64.b64encode(digest).decode("ascii")

@@ -9,8 +9,12 @@ from typing import Literal
 
 from local_hub.c2d_options import C2dOptions
 from local_hub.cadence import Cadence
+from local_hub.eventhub.retention import RetentionOptions
 
 __all__ = ["HubConfig"]
+
+_EVERYWHERE = ("0.0.0.0", "::", "127.0.0.1")
+"""Addresses that clients on this machine reach as localhost, the one host name that suits every SDK."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +38,14 @@ class HubConfig:
     """Whether the limits of the tier on jobs hold: how many at once, and how many devices a second."""
     cadence: Cadence = field(default_factory=Cadence)
     cloud_to_device: C2dOptions = field(default_factory=C2dOptions)
+    partitions: int | None = None
+    """Of the built-in endpoint. They are fixed when a hub is made: None takes what it has, 4 for a new one."""
+    retention: RetentionOptions = field(default_factory=RetentionOptions)
+
+    @property
+    def client_host(self) -> str:
+        """The host that device connection strings name."""
+        return "localhost" if self.host in _EVERYWHERE else self.host
 
     @property
     def host_names(self) -> tuple[str, ...]:

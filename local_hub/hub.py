@@ -20,6 +20,7 @@ from local_hub.changes import Core
 from local_hub.config import HubConfig
 from local_hub.configurations import Configurations
 from local_hub.documents import Documents
+from local_hub.dps.provisioning import Provisioning
 from local_hub.event_shapes import EventShapes
 from local_hub.events import EventStream
 from local_hub.job_pace import JobPace
@@ -63,6 +64,7 @@ class Hub:
         self.auth = Authenticator(store, clock, self.policies, self.authorities, config)
         self.twins = Twins(core, documents, self._shapes, queries)
         self.registry = Registry(core, documents, self._shapes, self.twins)
+        self.provisioning = Provisioning(core, self.registry, self.twins, config)
         self.methods = Methods(core, self._shapes)
         self.messaging = Messaging(core, self._shapes)
         self.configurations = Configurations(
@@ -86,6 +88,7 @@ class Hub:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         await self.policies.load()
         await self.authorities.load()
+        await self.provisioning.load()
         await self.c2d.start()
         await self.jobs.start()
         self.configurations.start()

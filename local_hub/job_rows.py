@@ -188,7 +188,7 @@ def finish_devices(
 def cancel_waiting(connection: sqlite3.Connection, job_id: str, now: float) -> None:
     """Give up on every target that is not done."""
     connection.execute(
-        "UPDATE device_jobs INDEXED BY device_jobs_waiting SET status = 'canceled', ended = ?2, updated = ?2 "
+        "UPDATE device_jobs SET status = 'canceled', ended = ?2, updated = ?2 "
         "WHERE job_id = ?1 AND status IN ('pending', 'running')",
         (job_id, now),
     )

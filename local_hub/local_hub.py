@@ -29,9 +29,6 @@ from transport.tls import ServerContext, tls_protocol_factory
 
 __all__ = ["LocalHub", "serve"]
 
-_EVERYWHERE = ("0.0.0.0", "::", "127.0.0.1")
-"""Addresses that clients on this machine reach as localhost, the one host name that suits every SDK."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -52,7 +49,7 @@ class LocalHub:
     @property
     def host_name(self) -> str:
         """The host that device connection strings name."""
-        return "localhost" if self._config.host in _EVERYWHERE else self._config.host
+        return self._config.client_host
 
     @property
     def service_host_name(self) -> str:

@@ -74,11 +74,11 @@ class Registry:
             if wanted is None:
                 if record is not None:
                     raise _device_exists(device_id)
-                return self._create_device(connection, identity, given)
+                return self.create_device(connection, identity, given)
             if record is None:
                 raise _device_missing(device_id)
             check_etag(wanted, identity_etag(record.etag))
-            return self._update_device(connection, record, given)
+            return self.update_device(connection, record, given)
 
         return self._documents.identity(await self._core.commit(work))
 
@@ -197,14 +197,16 @@ class Registry:
         delete(connection, record.identity)
         return self._gone([record])
 
-    def _create_device(self, connection: sqlite3.Connection, identity: Identity, given: DeviceBody) -> Change[Record]:
+    def create_device(self, connection: sqlite3.Connection, identity: Identity, given: DeviceBody) -> Change[Record]:
+        """Inside a write: add a device that does not exist."""
         record = self._new(identity)
         record = edge_scopes.on_create(connection, _with_body(record, given), given)
         insert(connection, record)
         modules = self._add_system_modules(connection, record) if record.iot_edge else []
         return self._created([record, *modules])
 
-    def _update_device(self, connection: sqlite3.Connection, record: Record, given: DeviceBody) -> Change[Record]:
+    def update_device(self, connection: sqlite3.Connection, record: Record, given: DeviceBody) -> Change[Record]:
+        """Inside a write: replace what callers may set on a device."""
         after = edge_scopes.on_update(connection, record, _with_body(record, given), given)
         if after.status != record.status:
             after = replace(after, status_updated=self._core.clock.now())

@@ -170,3 +170,38 @@ WHEN (OLD.tags != NEW.tags OR OLD.iot_edge != NEW.iot_edge) AND EXISTS (SELECT 1
 BEGIN
     INSERT OR IGNORE INTO configuration_queue VALUES (NEW.device_id);
 END;
+
+-- The built-in endpoint, one row; its events are the store's streams "events/0", "events/1" …
+CREATE TABLE event_hub (
+    id INTEGER PRIMARY KEY,
+    partitions INTEGER NOT NULL,
+    created REAL NOT NULL
+);
+
+CREATE TABLE consumer_groups (
+    name TEXT PRIMARY KEY COLLATE NOCASE  -- beside "$Default", which is always there
+) WITHOUT ROWID;
+
+-- How far custom routing endpoints have delivered their queues, which are the store's streams "endpoint/NAME".
+CREATE TABLE endpoint_cursors (
+    endpoint TEXT PRIMARY KEY,
+    next INTEGER NOT NULL                 -- number of the first record not delivered
+) WITHOUT ROWID;
+
+-- The provisioning service: enrolments, and the last registration of each device. Keys are ids in lower case.
+CREATE TABLE dps_enrollments (
+    kind TEXT NOT NULL,                   -- registrationId (individual) or enrollmentGroupId
+    key TEXT NOT NULL,
+    id TEXT NOT NULL,
+    document TEXT NOT NULL,               -- JSON, as the REST API takes it, with keys and certificates
+    etag TEXT NOT NULL,
+    created REAL NOT NULL,
+    updated REAL NOT NULL,
+    PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE TABLE dps_registrations (
+    key TEXT PRIMARY KEY,
+    group_key TEXT NOT NULL,              -- '' for an individual enrolment
+    document TEXT NOT NULL                -- JSON
+) WITHOUT ROWID;
+CREATE INDEX dps_registrations_group ON dps_registrations (group_key);

@@ -22,7 +22,7 @@ from iot_core.identity import Identity
 from iot_core.json_types import JsonObject
 from transport.tls import ClientCertificate
 
-__all__ = ["X509_TYPES", "check_certificate", "judged_at_login", "thumbprints"]
+__all__ = ["X509_TYPES", "check_certificate", "common_name", "judged_at_login", "thumbprints"]
 
 X509_TYPES = ("selfSigned", "certificateAuthority")
 """The authentication types whose devices log in with a certificate."""
@@ -84,13 +84,14 @@ def _check_chain(identity: Identity, chain: Sequence[bytes], authorities: Iterab
 
 
 def _check_name(identity: Identity, der: bytes) -> None:
-    name = _common_name(der)
+    name = common_name(der)
     if name != identity.path:
         shown = "none" if name is None else repr(name[:200])
         raise _refused(f"The certificate's common name must be '{identity}'; it is {shown}")
 
 
-def _common_name(der: bytes) -> str | None:
+def common_name(der: bytes) -> str | None:
+    """The one common name of a certificate's subject; None when it has none or several, or is not a certificate."""
     try:
         names = x509.load_der_x509_certificate(der).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     except ValueError:

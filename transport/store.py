@@ -83,8 +83,8 @@ class Store:
         become StoreError. A caller that is cancelled while it waits does not undo the write. ``work`` must not commit.
         ``after`` is called with the result on the event loop once it is on disk, before the caller goes on and even
         when the caller was cancelled; the calls come in the order of the writes.
-        ``appends`` is called with the result on the writer thread, right after ``work`` and as a part of it: the records
-        it gives are appended in the same transaction.
+        ``appends`` is called with the result on the writer thread, right after ``work`` and as a part of it: the
+        records it gives are appended in the same transaction.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()

@@ -12,7 +12,17 @@ from dataclasses import dataclass
 
 from transport.store_segments import decode_records
 
-__all__ = ["Segment", "drop_before", "first_after", "first_record", "first_within", "last_segment", "segment_at"]
+__all__ = [
+    "Segment",
+    "drop_before",
+    "end_of",
+    "first_after",
+    "first_beyond",
+    "first_record",
+    "segment_at",
+    "size_of",
+    "written_last",
+]
 
 _COLUMNS = "SELECT first, count, written, records FROM segments WHERE stream = ?"
 
@@ -44,10 +54,12 @@ def segment_at(connection: sqlite3.Connection, stream: str, record: int) -> Segm
     return _segment(later) if later else None
 
 
-def last_segment(connection: sqlite3.Connection, stream: str) -> Segment | None:
-    """The newest segment of a stream."""
-    row = connection.execute(f"{_COLUMNS} ORDER BY first DESC LIMIT 1", (stream,)).fetchone()
-    return _segment(row) if row else None
+def written_last(connection: sqlite3.Connection, stream: str) -> float | None:
+    """When the newest record was written, unix seconds; None for a stream that never had one."""
+    row = connection.execute(
+        "SELECT written FROM segments WHERE stream = ? ORDER BY first DESC LIMIT 1", (stream,)
+    ).fetchone()
+    return row[0] if row else None
 
 
 def end_of(connection: sqlite3.Connection, stream: str) -> int:
@@ -60,9 +72,7 @@ def end_of(connection: sqlite3.Connection, stream: str) -> int:
 
 def first_record(connection: sqlite3.Connection, stream: str) -> int:
     """The number of the oldest record that is kept; 0 for a stream that never had one."""
-    row = connection.execute(
-        "SELECT first FROM segments WHERE stream = ? ORDER BY first LIMIT 1", (stream,)
-    ).fetchone()
+    row = connection.execute("SELECT first FROM segments WHERE stream = ? ORDER BY first LIMIT 1", (stream,)).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -77,18 +87,23 @@ def first_after(connection: sqlite3.Connection, stream: str, time: float) -> int
     return low
 
 
-def first_within(connection: sqlite3.Connection, stream: str, size: int) -> int:
-    """The number of the record from which on the segments take ``size`` bytes at most; the last one always counts."""
+def size_of(connection: sqlite3.Connection, stream: str) -> int:
+    """Bytes that the segments of a stream take."""
+    row = connection.execute("SELECT SUM(LENGTH(records)) FROM segments WHERE stream = ?", (stream,)).fetchone()
+    return int(row[0] or 0)
+
+
+def first_beyond(connection: sqlite3.Connection, stream: str, size: int) -> int:
+    """The number of the record behind the oldest segments that take ``size`` bytes or more together."""
     rows = connection.execute(
-        "SELECT first, LENGTH(records) FROM segments WHERE stream = ? ORDER BY first DESC", (stream,)
+        "SELECT first + count, LENGTH(records) FROM segments WHERE stream = ? ORDER BY first", (stream,)
     )
-    oldest = end_of(connection, stream)
-    for first, length in rows:
-        size -= length
-        if size < 0 and oldest != end_of(connection, stream):
+    beyond = first_record(connection, stream)
+    for end, length in rows:
+        if size <= 0:
             break
-        oldest = first
-    return int(oldest)
+        beyond, size = end, size - length
+    return int(beyond)
 
 
 def drop_before(connection: sqlite3.Connection, stream: str, record: int, *, limit: int) -> int:
@@ -106,7 +121,8 @@ def drop_before(connection: sqlite3.Connection, stream: str, record: int, *, lim
 def _span(connection: sqlite3.Connection, stream: str, record: int) -> tuple[int, int, float]:
     """First record, end and time of the segment that holds the record."""
     row: tuple[int, int, float] = connection.execute(
-        "SELECT first, first + count, written FROM segments WHERE stream = ? AND first <= ? ORDER BY first DESC LIMIT 1",
+        "SELECT first, first + count, written FROM segments WHERE stream = ? AND first <= ? "
+        "ORDER BY first DESC LIMIT 1",
         (stream, record),
     ).fetchone()
     return row

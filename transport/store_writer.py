@@ -177,9 +177,7 @@ class Writer:
             self._collect(streams, addition.stream, addition.records, addition.stamp)
         self._progress += 1
 
-    def _collect(
-        self, streams: dict[str, _Stream], name: str, records: Sequence[bytes], stamp: float | None
-    ) -> int:
+    def _collect(self, streams: dict[str, _Stream], name: str, records: Sequence[bytes], stamp: float | None) -> int:
         """Add records to the group's stream; the number of the first."""
         stream = streams.get(name)
         if stream is None:

@@ -72,6 +72,8 @@ class Connection:
         self._dispositions = DispositionBatch()
         self._sessions: dict[int, Session] = {}
         self._by_remote: dict[int, Session] = {}
+        # azure-eventhub detaches links of a session that it has ended: what comes for one of these is dropped.
+        self._former_channels: set[int] = set()
         self._has_failed = False
         negotiation = ServerNegotiation if is_server else ClientNegotiation
         self._negotiation: Negotiation = negotiation(settings, self._framer, self._append)
@@ -227,6 +229,7 @@ class Connection:
         self._sessions.pop(session.channel, None)
         if session.remote_channel is not None:
             self._by_remote.pop(session.remote_channel, None)
+            self._former_channels.add(session.remote_channel)
 
     # What arrives.
 
@@ -261,6 +264,8 @@ class Connection:
             handler(self, frame.channel, performative)
             return
         session = self._by_remote.get(frame.channel)
+        if session is None and frame.channel in self._former_channels:
+            return
         if session is None or not session.receive(performative, frame.body[end:]):
             raise AmqpViolation(
                 f"a {kind.__name__} comes on channel {frame.channel}, where it has no place", condition=ILLEGAL_STATE
@@ -299,6 +304,7 @@ class Connection:
             )
         if channel in self._by_remote:
             raise AmqpViolation(f"channel {channel} has a session already", condition=ILLEGAL_STATE)
+        self._former_channels.discard(channel)
         by_peer = begin.remote_channel is None
         session = self._session_offered(channel) if by_peer else self._session_answered(channel, begin)
         self._by_remote[channel] = session

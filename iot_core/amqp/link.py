@@ -74,12 +74,16 @@ class Link(ABC):
         offered_capabilities: tuple[str, ...] | None = None,
         desired_capabilities: tuple[str, ...] | None = None,
     ) -> None:
-        """Attach, or answer the peer's attach; then what is not given is as the peer has it."""
+        """Attach, or answer the peer's attach; then what is not given is as the peer has it.
+
+        Only a receiver settles first unless told otherwise: uamqp asks for second, but waits for a settled outcome.
+        """
         theirs = self.attach
         if theirs is not None:
             source, target = source or theirs.source, target or theirs.target
             snd_settle_mode = theirs.snd_settle_mode if snd_settle_mode is None else snd_settle_mode
-            rcv_settle_mode = theirs.rcv_settle_mode if rcv_settle_mode is None else rcv_settle_mode
+            if rcv_settle_mode is None and self.is_sender:
+                rcv_settle_mode = theirs.rcv_settle_mode
         self.snd_settle_mode = MODE_MIXED if snd_settle_mode is None else snd_settle_mode
         self.rcv_settle_mode = MODE_FIRST if rcv_settle_mode is None else rcv_settle_mode
         self._write_attach(

@@ -1,10 +1,12 @@
-"""The route language of IoT Edge: compiled once per route, evaluated per message, with no I/O.
+"""The route languages of IoT Edge and IoT Hub: compiled once per route, evaluated per message, with no I/O.
 
-`parser` holds the grammar, `operators` and `functions` the types and the evaluation, `message` what a message is.
+`parser` holds the grammar, `operators` and `functions` the types and the evaluation, `message` what a message is, `hub`
+what IoT Hub's conditions do not share with those of an edge hub.
 """
 
 from __future__ import annotations
 
+from iot_core.routing.hub import HubCondition, compile_hub_condition, hub_system_properties
 from iot_core.routing.message import (
     EDGE_SYSTEM_NAMES,
     TWIN_CHANGE_SOURCE,
@@ -20,6 +22,7 @@ __all__ = [
     "EDGE_SYSTEM_NAMES",
     "TWIN_CHANGE_SOURCE",
     "UNDEFINED",
+    "HubCondition",
     "ModuleInput",
     "ParsedCondition",
     "ParsedRoute",
@@ -30,9 +33,11 @@ __all__ = [
     "Truth",
     "Undefined",
     "Upstream",
+    "compile_hub_condition",
     "compile_route",
     "edge_system_properties",
     "evaluate",
+    "hub_system_properties",
     "message_source",
     "parse_condition",
     "parse_route",

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
 from iot_core.routing.message import RoutedMessage
 from iot_core.routing.values import MISSING, UNDEFINED, Reader, RouteSyntaxError, Value
 
-__all__ = ["BODY_PREFIX", "body_reader", "parse_body_path"]
+__all__ = ["BODY_PREFIX", "body_reader", "json_reader", "parse_body_path", "plain_value"]
 
 BODY_PREFIX: Final = "$body."
 """In any case; the names that follow are case-sensitive."""
@@ -40,11 +41,26 @@ def parse_body_path(path: str, position: int) -> tuple[str | int, ...]:
 
 
 def body_reader(path: tuple[str | int, ...]) -> Reader:
-    """The closure that reads a path from the body of a message."""
-    steps: list[tuple[type[Any], Any]] = [(dict if isinstance(step, str) else list, step) for step in path]
+    """The closure that reads a path from the body of a message, as the edge hub does."""
+    find = json_reader(path, lambda message: message.document)
 
     def read(message: RoutedMessage) -> Value:
-        value: Any = message.document
+        value = find(message)
+        return value if value is MISSING or value is UNDEFINED else _leaf(value)
+
+    return read
+
+
+def json_reader(
+    path: tuple[str | int, ...], document_of: Callable[[RoutedMessage], Any]
+) -> Callable[[RoutedMessage], Any]:
+    """The closure that finds a path in a JSON document: a JSON value, MISSING where the path leads nowhere, UNDEFINED
+    where there is no document.
+    """
+    steps: list[tuple[type[Any], Any]] = [(dict if isinstance(step, str) else list, step) for step in path]
+
+    def find(message: RoutedMessage) -> Any:
+        value: Any = document_of(message)
         if value is None:
             return UNDEFINED
         for container, step in steps:
@@ -54,20 +70,28 @@ def body_reader(path: tuple[str | int, ...]) -> Reader:
                 value = value[step]
             except (KeyError, IndexError):
                 return MISSING
-        return _leaf(value)
+        return value
 
-    return read
+    return find
+
+
+def plain_value(value: Any) -> Value:
+    """A JSON value as conditions compare it; UNDEFINED for objects and arrays, and for what is not there."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    return number_value(value) if isinstance(value, int | float) else UNDEFINED
 
 
 def _leaf(value: Any) -> Value:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float):
-        return _number(value)
+        return number_value(value)
     return _text(value) if isinstance(value, str) else UNDEFINED
 
 
-def _number(value: int | float) -> Value:
+def number_value(value: int | float) -> Value:
+    """A JSON number; infinite beyond the range of doubles, UNDEFINED for NaN."""
     try:
         number = float(value)
     except OverflowError:

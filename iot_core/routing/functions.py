@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from types import MappingProxyType
+from typing import Final, TypeAlias
 
 from iot_core.routing.message import RoutedMessage
 from iot_core.routing.values import (
@@ -28,9 +29,12 @@ from iot_core.routing.values import (
     utf16,
 )
 
-__all__ = ["FUNCTIONS", "call", "concatenate", "parse_number"]
+__all__ = ["EDGE_INSPECTIONS", "FUNCTIONS", "Inspection", "call", "concatenate", "parse_number"]
 
 TEXT, NUMBER, BOOL, BODY = StaticType.TEXT, StaticType.NUMBER, StaticType.BOOL, StaticType.BODY
+
+Inspection: TypeAlias = Callable[[Compiled], Reader]
+"""A function of one argument of any type that says what kind of value it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +51,19 @@ class Signature:
         )
 
 
-def call(name: str, arguments: Sequence[Compiled], position: int) -> Compiled:
-    """Compile a call. Raises `RouteSyntaxError` for an unknown function, a wrong number of arguments or wrong types."""
+def call(
+    name: str, arguments: Sequence[Compiled], position: int, inspections: Mapping[str, Inspection] | None = None
+) -> Compiled:
+    """Compile a call; without `inspections`, the functions that take any type are those of the edge hub.
+
+    Raises `RouteSyntaxError` for an unknown function, a wrong number of arguments or wrong types.
+    """
+    inspections = EDGE_INSPECTIONS if inspections is None else inspections
     folded = name.lower()
     if folded == "concat":
         return concatenate(arguments, name, position)
-    if folded in _INSPECTIONS:
-        return _inspect(folded, arguments, position)
+    if folded in inspections:
+        return _inspect(inspections[folded], name, arguments, position)
     if folded not in FUNCTIONS:
         raise RouteSyntaxError(f"there is no function {name} in routes", position)
     for signature in FUNCTIONS[folded]:
@@ -273,18 +283,27 @@ def _is_null_body(value: Value) -> Value:
     return UNDEFINED if value is UNDEFINED else value is not MISSING
 
 
-_INSPECTIONS: Final[dict[str, Callable[[Value], Value]]] = {
-    "is_defined": lambda value: value is not UNDEFINED,
-    "is_null": lambda value: value is None,
-    "is_bool": lambda value: isinstance(value, bool),
-    "is_number": lambda value: isinstance(value, float) and math.isfinite(value),
-    "is_string": lambda value: isinstance(value, str),
-}
+def _is_null(argument: Compiled) -> Reader:
+    return _apply(_is_null_body if argument.type is BODY else lambda value: value is None, [argument])
 
 
-def _inspect(name: str, arguments: Sequence[Compiled], position: int) -> Compiled:
+def _seeing(test: Callable[[Value], Value]) -> Inspection:
+    return lambda argument: _apply(test, [argument])
+
+
+EDGE_INSPECTIONS: Final[Mapping[str, Inspection]] = MappingProxyType(
+    {
+        "is_defined": _seeing(lambda value: value is not UNDEFINED),
+        "is_null": _is_null,
+        "is_bool": _seeing(lambda value: isinstance(value, bool)),
+        "is_number": _seeing(lambda value: isinstance(value, float) and math.isfinite(value)),
+        "is_string": _seeing(lambda value: isinstance(value, str)),
+    }
+)
+"""What kind of value something is, by lower-case name, as the edge hub answers."""
+
+
+def _inspect(inspection: Inspection, name: str, arguments: Sequence[Compiled], position: int) -> Compiled:
     if len(arguments) != 1:
         raise RouteSyntaxError(f"{name} takes one value, not {len(arguments)}", position)
-    (argument,) = arguments
-    test = _is_null_body if name == "is_null" and argument.type is BODY else _INSPECTIONS[name]
-    return Compiled(type=BOOL, read=_apply(test, arguments))
+    return Compiled(type=BOOL, read=inspection(arguments[0]))

@@ -65,13 +65,15 @@ class RoutedMessage:
 
     `properties` may hold None for a property that came without a value. `body` is the payload as bytes; text and
     parsed JSON objects are taken too, as already decoded. Nothing in it may change once a route has looked at it,
-    because the parsed body and the case-folded names are kept for the next route.
+    because the parsed body and the case-folded names are kept for the next route. `find_twin` is asked for the twin,
+    once, when a route of IoT Hub first asks for it.
     """
 
     source: str
     properties: Mapping[str, str | None] = field(default_factory=dict)
     system_properties: Mapping[str, str] = field(default_factory=dict)
     body: Any = b""
+    find_twin: Callable[[], Mapping[str, Any] | None] = field(default=lambda: None, repr=False, compare=False)
 
     @classmethod
     def from_dict(cls, message: Mapping[str, Any]) -> Self:
@@ -97,6 +99,11 @@ class RoutedMessage:
     def folded_system(self) -> dict[str, str]:
         """System properties by lower-case name."""
         return {name.lower(): value for name, value in self.system_properties.items()}
+
+    @_Lazy
+    def twin(self) -> Mapping[str, Any] | None:
+        """The twin of the device or module that sent the message, None when it is gone."""
+        return self.find_twin()
 
     @_Lazy
     def document(self) -> dict[str, Any] | None:

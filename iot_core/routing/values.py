@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from iot_core.errors import RouteError
 from iot_core.routing.message import RoutedMessage
@@ -73,10 +73,14 @@ class StaticType(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Compiled:
-    """An expression ready to run: its type and the closure that reads its value from a message."""
+    """An expression ready to run: its type and the closure that reads its value from a message.
+
+    ``read_json`` gives a value of a body or twin as JSON has it, objects and arrays too, for who asks what kind it is.
+    """
 
     type: StaticType
     read: Reader
+    read_json: Callable[[RoutedMessage], Any] | None = None
 
 
 class RouteSyntaxError(RouteError):

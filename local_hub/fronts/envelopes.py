@@ -1,10 +1,11 @@
 """How IoT Hub writes an error into a body.
 
-Three shapes are in use, and SDKs tell them apart by area (REST reference, "Common error codes"):
+Four shapes are in use, and SDKs tell them apart by area (REST reference, "Common error codes"):
 
 * ``REGISTRY``: ``{"Message": "ErrorCode:NAME;text", "ExceptionMessage": "Tracking ID:…"}``;
 * ``PLAIN``: ``{"errorCode": 404010, "message": …, "trackingId": …, "timestampUtc": …}``, for modules and over MQTT;
-* ``NESTED``: ``REGISTRY`` whose ``Message`` is the text of ``PLAIN``, for direct methods.
+* ``NESTED``: ``REGISTRY`` whose ``Message`` is the text of ``PLAIN``, for direct methods;
+* ``PROVISIONING``: the members of ``PLAIN`` as the provisioning service spells their values.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from __future__ import annotations
 import enum
 import os
 from datetime import UTC, datetime
+from uuid import UUID
 
 import orjson
 
+from iot_core.clock import iso
 from iot_core.errors import HubError
 
 __all__ = ["Envelope", "error_body"]
@@ -26,6 +29,12 @@ class Envelope(enum.Enum):
     REGISTRY = "A"
     PLAIN = "B"
     NESTED = "C"
+    PROVISIONING = "D"
+
+    @property
+    def header(self) -> str:
+        """The header that names the error."""
+        return "x-ms-error-code" if self is Envelope.PROVISIONING else "iothub-errorcode"
 
 
 def error_body(error: HubError, envelope: Envelope, now: float) -> bytes:
@@ -39,8 +48,13 @@ class _Tracking:
     def __init__(self, now: float) -> None:
         at = datetime.fromtimestamp(now, tz=UTC)
         self.utc = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.precise = iso(now)
         self._id = os.urandom(16).hex()
         self._slashed = at.strftime("%m/%d/%Y %H:%M:%S")
+
+    @property
+    def uuid(self) -> str:
+        return str(UUID(hex=self._id))
 
     @property
     def sentence(self) -> str:
@@ -69,4 +83,18 @@ def _nested(error: HubError, tracking: _Tracking) -> dict[str, object]:
     return {"Message": inner, "ExceptionMessage": ""}
 
 
-_WRITERS = {Envelope.REGISTRY: _registry, Envelope.PLAIN: _plain, Envelope.NESTED: _nested}
+def _provisioning(error: HubError, tracking: _Tracking) -> dict[str, object]:
+    return {
+        "errorCode": error.code,
+        "trackingId": tracking.uuid,
+        "message": error.message,
+        "timestampUtc": tracking.precise,
+    }
+
+
+_WRITERS = {
+    Envelope.REGISTRY: _registry,
+    Envelope.PLAIN: _plain,
+    Envelope.NESTED: _nested,
+    Envelope.PROVISIONING: _provisioning,
+}

@@ -118,15 +118,17 @@ class HttpFront:
         """
         token, chain = request.headers.get("Authorization", ""), _certificates(request)
         resource = "/".join((request.headers.get("Host", ""), *segments))
+        if found.route.guard is not None:
+            return found.route.guard(self._hub, token, resource)
         if found.route.permission is Permission.DEVICE_CONNECT and "device" in found.params:
             return self._hub.auth.device(identity_of(found.params), token, resource, chain)
         return self._hub.auth.service(token, resource, found.route.permission, chain)
 
     def _refusal(self, error: HubError, envelope: Envelope) -> web.Response:
-        if error.status == 401:
+        if error.status == 401 and envelope is not Envelope.PROVISIONING:
             envelope = Envelope.REGISTRY
         body = error_body(error, envelope, self._hub.clock.now())
-        return _response(error.status, body, {"iothub-errorcode": error.name})
+        return _response(error.status, body, {envelope.header: error.name})
 
 
 async def _call(hub: Hub, request: web.BaseRequest, found: Match, principal: Principal) -> Call:
@@ -137,6 +139,7 @@ async def _call(hub: Hub, request: web.BaseRequest, found: Match, principal: Pri
         query={name.lower(): value for name, value in request.query.items()},
         headers={name.lower(): value for name, value in request.headers.items()},
         header_lines=tuple(request.headers.items()),
+        chain=_certificates(request),
         payload=await _body(request),
     )
 

@@ -39,7 +39,7 @@ class Call:
     """A call of ``principal`` that matched a route and was allowed.
 
     ``params`` are the path's ids, percent-decoded once; names in ``query`` and ``headers`` are lower case, those in
-    ``header_lines`` as they came.
+    ``header_lines`` as they came; ``chain`` holds the client's certificates (DER, its own first), judged by nobody yet.
     """
 
     hub: Hub
@@ -48,6 +48,7 @@ class Call:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     header_lines: Sequence[tuple[str, str]] = ()
+    chain: tuple[bytes, ...] = ()
     payload: bytes
 
     @property

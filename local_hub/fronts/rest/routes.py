@@ -10,14 +10,28 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from iot_core.dps import Kind
+from local_hub.auth import Principal
 from local_hub.fronts.envelopes import Envelope
-from local_hub.fronts.rest import configurations, device_bound, device_messages, identities, jobs, twins, websocket
+from local_hub.fronts.rest import (
+    configurations,
+    device_bound,
+    device_messages,
+    identities,
+    jobs,
+    provisioning,
+    twins,
+    websocket,
+)
 from local_hub.fronts.rest.call import Call, Reply
+from local_hub.hub import Hub
 from local_hub.policies import Permission
 
 __all__ = ["ROUTES", "Handler", "Match", "Route", "allowed_methods", "match", "segments_of"]
 
 Handler = Callable[[Call], Awaitable[Reply]]
+Guard = Callable[[Hub, str, str], Principal]
+"""Hub, token and resource → who calls; HubError 401 for whoever may not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +44,8 @@ class Route:
     envelope: Envelope = Envelope.REGISTRY
     handler: Handler | None = None
     feature: str
+    guard: Guard | None = None
+    """Judges callers in place of ``permission``, for what is not the hub's."""
 
     @property
     def pattern(self) -> tuple[str, ...]:
@@ -83,6 +99,32 @@ def _route(
     return Route(verb=verb, path=path, permission=permission, feature=feature, handler=handler, envelope=envelope)
 
 
+def _provisioning(guard: Guard, feature: str, handlers: Mapping[tuple[str, str], Handler]) -> tuple[Route, ...]:
+    return tuple(
+        Route(
+            verb=verb,
+            path=path,
+            permission=Permission(0),
+            envelope=Envelope.PROVISIONING,
+            handler=handler,
+            feature=feature,
+            guard=guard,
+        )
+        for (verb, path), handler in handlers.items()
+    )
+
+
+def _enrollments(path: str, kind: Kind) -> dict[tuple[str, str], Handler]:
+    return {
+        ("POST", path): provisioning.bulk(kind),
+        ("POST", f"{path}/query"): provisioning.query(kind),
+        ("GET", f"{path}/{{id}}"): provisioning.get(kind),
+        ("PUT", f"{path}/{{id}}"): provisioning.put(kind),
+        ("DELETE", f"{path}/{{id}}"): provisioning.delete(kind),
+        ("POST", f"{path}/{{id}}/attestationmechanism"): provisioning.attestation(kind),
+    }
+
+
 _READ, _WRITE = Permission.REGISTRY_READ, Permission.REGISTRY_WRITE
 _SERVICE, _DEVICE = Permission.SERVICE_CONNECT, Permission.DEVICE_CONNECT
 _A, _B, _C = Envelope.REGISTRY, Envelope.PLAIN, Envelope.NESTED
@@ -93,6 +135,21 @@ _BOUND, _FEEDBACK = "/devices/{device}/messages/deviceBound", "/messages/service
 _DIGITAL = "/digitaltwins/{device}"
 _APPLY = "Apply configuration content"
 _C2D, _ON_C2D = "Cloud-to-device messages over HTTPS", "Feedback on cloud-to-device messages"
+
+_INDIVIDUAL, _GROUP = "/enrollments", "/enrollmentGroups"
+_REGISTRATION = "/{scope}/registrations/{registration}"
+_PROVISIONING_DEVICE: dict[tuple[str, str], Handler] = {
+    ("PUT", f"{_REGISTRATION}/register"): provisioning.register,
+    ("GET", f"{_REGISTRATION}/operations/{{operation}}"): provisioning.get_operation,
+    ("POST", _REGISTRATION): provisioning.look_up,
+}
+_PROVISIONING_SERVICE: dict[tuple[str, str], Handler] = {
+    **_enrollments(_INDIVIDUAL, Kind.INDIVIDUAL),
+    **_enrollments(_GROUP, Kind.GROUP),
+    ("GET", "/registrations/{id}"): provisioning.get_registration,
+    ("DELETE", "/registrations/{id}"): provisioning.delete_registration,
+    ("POST", "/registrations/{id}/query"): provisioning.query_registrations,
+}
 
 ROUTES: tuple[Route, ...] = (
     _route("GET", "/devices", _READ, "List devices", identities.list_devices),
@@ -148,6 +205,8 @@ ROUTES: tuple[Route, ...] = (
     _route("POST", f"{_D}/files/notifications/{{correlation}}", _DEVICE, "File upload"),
     _route("GET", "/$iothub/websocket", _DEVICE, "MQTT and AMQP over WebSocket", websocket.upgrade),
     _route("GET", "/$servicebus/websocket", _SERVICE, "AMQP over WebSocket"),
+    *_provisioning(provisioning.device, "Device provisioning", _PROVISIONING_DEVICE),
+    *_provisioning(provisioning.service, "Enrolments and registrations", _PROVISIONING_SERVICE),
 )
 
 

@@ -1,0 +1,64 @@
+"""The provisioning service as one object, which the hub composes and the fronts call."""
+
+from __future__ import annotations
+
+from iot_core import sas
+from iot_core.errors import SasError
+from local_hub.auth import Permission, Principal
+from local_hub.changes import Core
+from local_hub.config import HubConfig
+from local_hub.dps.assignment import Assignment
+from local_hub.dps.attestation import unauthorized
+from local_hub.dps.enrollments import Enrollments
+from local_hub.dps.identity import OWNER, ServiceIdentity, load_or_create
+from local_hub.dps.registrations import Registrations
+from local_hub.registry import Registry
+from local_hub.twins import Twins
+
+__all__ = ["Provisioning"]
+
+
+class Provisioning:
+    """``load`` first; then ``enrollments`` are for services and ``registrations`` for devices."""
+
+    identity: ServiceIdentity
+    registrations: Registrations
+
+    def __init__(self, core: Core, registry: Registry, twins: Twins, config: HubConfig) -> None:
+        self._core = core
+        self._assignment = Assignment(registry, twins, core.clock)
+        self._config = config
+        self._names = frozenset(name.lower() for name in config.host_names)
+        self.enrollments = Enrollments(core.store, core.clock)
+
+    async def load(self) -> None:
+        """Read who the service is, or make it."""
+        self.identity = await self._core.store.write(load_or_create)
+        self.registrations = Registrations(
+            self._core,
+            self._assignment,
+            id_scope=self.identity.id_scope,
+            assigned_hub=self._config.client_host,
+            linked=self._names | {f"{self._config.hub_name}.azure-devices.net".lower()},
+        )
+
+    def authorize(self, token_text: str, resource: str) -> Principal:
+        """A service's call on ``resource`` ("host/enrollments/e").
+
+        HubError Unauthorized unless the policy provisioningserviceowner signed the token, for any name of this host.
+        """
+        try:
+            token = sas.parse(token_text)
+            asked, _, path = resource.partition("/")
+            named = token.resource.partition("/")[0]
+            wanted = f"{named}/{path}" if _bare(named) in self._names | {_bare(asked)} else resource
+            sas.verify(token, resource=wanted, keys=self.identity.keys, now=self._core.clock.now())
+        except SasError as error:
+            raise unauthorized() from error
+        if token.policy != OWNER:
+            raise unauthorized()
+        return Principal(name=OWNER, rights=Permission(0), expires_at=float(token.expiry + sas.MAX_CLOCK_SKEW_S))
+
+
+def _bare(host: str) -> str:
+    return host.partition(":")[0].lower()

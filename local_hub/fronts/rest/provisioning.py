@@ -1,0 +1,152 @@
+"""The provisioning service over HTTPS: what devices call (DPS REST reference, "Runtime Registration") and what services
+call ("Individual Enrollment", "Enrollment Group", "Device Registration State").
+
+Devices name the ID scope as the first segment of the path; they are judged by what the operation itself checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from iot_core.dps import (
+    Kind,
+    ProvisioningLogin,
+    Registration,
+    Status,
+    accepted_body,
+    operation_body,
+    provisioning_error,
+    state_body,
+)
+from iot_core.dps.registration import RETRY_AFTER_S
+from iot_core.errors import IdentityError
+from iot_core.identity import validate_registration_id
+from iot_core.json_types import JsonObject
+from local_hub.auth import Permission, Principal
+from local_hub.dps.attestation import Attempt
+from local_hub.fronts.rest.call import Call, Reply, etag_header
+from local_hub.fronts.rest.paging import page_of
+from local_hub.hub import Hub
+
+__all__: list[str] = []
+
+_Handler = Callable[[Call], Awaitable[Reply]]
+
+
+def device(_hub: Hub, _token: str, _resource: str) -> Principal:
+    """The guard of what devices call: nobody is turned away here."""
+    return Principal(name="", rights=Permission(0), expires_at=0.0)
+
+
+def service(hub: Hub, token: str, resource: str) -> Principal:
+    """The guard of what services call: the policy provisioningserviceowner."""
+    return hub.provisioning.authorize(token, resource)
+
+
+async def register(call: Call) -> Reply:
+    """202 and the operation to ask for; 200 and the outcome where that is a disabled enrolment."""
+    attempt = _attempt(call)
+    body = call.json_object() if call.payload else {}
+    if str(body.get("registrationId", attempt.login.registration_id)).lower() != attempt.login.registration_id.lower():
+        raise provisioning_error("BadRequest", "registrationId in the body is not the one of the path.")
+    registration = await call.hub.provisioning.registrations.register(attempt)
+    if registration.status is Status.DISABLED:
+        return Reply(body=operation_body(registration))
+    return Reply(status=202, body=accepted_body(registration), headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+async def get_operation(call: Call) -> Reply:
+    found = call.hub.provisioning.registrations.operation(_attempt(call), call.params["operation"])
+    return Reply(body=operation_body(found))
+
+
+async def look_up(call: Call) -> Reply:
+    """The state alone, without an operation around it."""
+    found = call.hub.provisioning.registrations.lookup(_attempt(call))
+    return Reply(body=operation_body(found)["registrationState"])
+
+
+async def get_registration(call: Call) -> Reply:
+    return _state(call.hub.provisioning.registrations.get(call.params["id"]))
+
+
+async def delete_registration(call: Call) -> Reply:
+    await call.hub.provisioning.registrations.delete(call.params["id"], call.if_match)
+    return Reply(status=204)
+
+
+async def query_registrations(call: Call) -> Reply:
+    """Those made through the group of that id."""
+    rows = [state_body(found) for found in call.hub.provisioning.registrations.of_group(call.params["id"])]
+    return page_of(call, rows, "deviceRegistration")
+
+
+def get(kind: Kind) -> _Handler:
+    async def handler(call: Call) -> Reply:
+        body = call.hub.provisioning.enrollments.get(kind, call.params["id"])
+        return Reply(body=body, headers=etag_header(body))
+
+    return handler
+
+
+def put(kind: Kind) -> _Handler:
+    async def handler(call: Call) -> Reply:
+        enrollments = call.hub.provisioning.enrollments
+        body = await enrollments.put(kind, call.params["id"], call.json_object(), call.if_match)
+        return Reply(body=body, headers=etag_header(body))
+
+    return handler
+
+
+def delete(kind: Kind) -> _Handler:
+    async def handler(call: Call) -> Reply:
+        await call.hub.provisioning.enrollments.delete(kind, call.params["id"], call.if_match)
+        return Reply(status=204)
+
+    return handler
+
+
+def attestation(kind: Kind) -> _Handler:
+    async def handler(call: Call) -> Reply:
+        return Reply(body=call.hub.provisioning.enrollments.attestation(kind, call.params["id"]))
+
+    return handler
+
+
+def bulk(kind: Kind) -> _Handler:
+    async def handler(call: Call) -> Reply:
+        return Reply(body=await call.hub.provisioning.enrollments.bulk(kind, call.json_object()))
+
+    return handler
+
+
+def query(kind: Kind) -> _Handler:
+    item_type = "enrollment" if kind is Kind.INDIVIDUAL else "enrollmentGroup"
+
+    async def handler(call: Call) -> Reply:
+        text = _query_text(call.json_object() if call.payload else {})
+        return page_of(call, call.hub.provisioning.enrollments.query(kind, text), item_type)
+
+    return handler
+
+
+def _query_text(body: JsonObject) -> str:
+    text: Any = body.get("query") or ""
+    if not isinstance(text, str):
+        raise provisioning_error("BadRequest", "query must be a text.")
+    return text
+
+
+def _attempt(call: Call) -> Attempt:
+    try:
+        registration_id = validate_registration_id(call.params["registration"])
+    except IdentityError as error:
+        raise provisioning_error("BadRequest", f"{error}.") from error
+    login = ProvisioningLogin(id_scope=call.params["scope"], registration_id=registration_id)
+    return Attempt(login=login, token=call.headers.get("authorization", ""), chain=call.chain)
+
+
+def _state(registration: Registration) -> Reply:
+    body = state_body(registration)
+    return Reply(body=body, headers=etag_header(body))
