@@ -37,7 +37,12 @@ class RestHubService:
     """See `HubService`. `ca_file` adds a private authority (the local hub's) to those the system trusts."""
 
     def __init__(
-        self, connection_string: str | ConnectionString, *, ca_file: Path | None = None, clock: Clock | None = None
+        self,
+        connection_string: str | ConnectionString,
+        *,
+        ca_file: Path | None = None,
+        clock: Clock | None = None,
+        api_version: str = API_VERSION,
     ) -> None:
         parsed = ConnectionString.parse(connection_string) if isinstance(connection_string, str) else connection_string
         if not parsed.shared_access_key_name or not parsed.shared_access_key:
@@ -47,6 +52,7 @@ class RestHubService:
             )
         self._connection_string = parsed
         self._clock = clock or SystemClock()
+        self._api_version = api_version
         self._ssl = _trusting(ca_file)
         self._session: aiohttp.ClientSession | None = None
         self._token = ""
@@ -68,26 +74,26 @@ class RestHubService:
             self._session = None
 
     async def get_device(self, device_id: str) -> Json:
-        return (await self._call("GET", f"/devices/{_id(device_id)}")).object()
+        return (await self.call("GET", f"/devices/{_id(device_id)}")).object()
 
     async def create_device(self, device_id: str, *, edge: bool = False) -> Json:
         body = {"deviceId": device_id, "status": "enabled", "capabilities": {"iotEdge": edge}}
-        return (await self._call("PUT", f"/devices/{_id(device_id)}", body)).object()
+        return (await self.call("PUT", f"/devices/{_id(device_id)}", body)).object()
 
     async def delete_device(self, device_id: str) -> None:
-        await self._call("DELETE", f"/devices/{_id(device_id)}", headers={"If-Match": "*"})
+        await self.call("DELETE", f"/devices/{_id(device_id)}", headers={"If-Match": "*"})
 
     async def get_twin(self, identity: Identity) -> Json:
-        return (await self._call("GET", f"/twins/{_path(identity)}")).object()
+        return (await self.call("GET", f"/twins/{_path(identity)}")).object()
 
     async def patch_twin(self, identity: Identity, patch: Json, *, etag: str | None = None) -> Json:
         headers = {"If-Match": f'"{etag}"'} if etag else {}
-        return (await self._call("PATCH", f"/twins/{_path(identity)}", patch, headers=headers)).object()
+        return (await self.call("PATCH", f"/twins/{_path(identity)}", patch, headers=headers)).object()
 
     async def query(self, text: str, *, page_size: int = 100) -> AsyncIterator[Json]:
         headers = {"x-ms-max-item-count": str(page_size)}
         while True:
-            reply = await self._call("POST", "/devices/query", {"query": text}, headers=headers)
+            reply = await self.call("POST", "/devices/query", {"query": text}, headers=headers)
             for row in reply.array():
                 yield row
             continuation = reply.header("x-ms-continuation")
@@ -111,7 +117,7 @@ class RestHubService:
             "connectTimeoutInSeconds": connect_timeout_s,
         }
         timeout_s = response_timeout_s + connect_timeout_s + REQUEST_TIMEOUT_S
-        reply = await self._call(
+        reply = await self.call(
             "POST", f"/twins/{_path(identity)}/methods", body, timeout_s=timeout_s, repeatable=False
         )
         answer = reply.object()
@@ -119,18 +125,18 @@ class RestHubService:
 
     async def create_job(self, job_id: str, job: Json) -> Json:
         body = {"jobId": job_id, **job}
-        return (await self._call("PUT", f"/jobs/v2/{_id(job_id)}", body, repeatable=False)).object()
+        return (await self.call("PUT", f"/jobs/v2/{_id(job_id)}", body, repeatable=False)).object()
 
     async def get_job(self, job_id: str) -> Json:
-        return (await self._call("GET", f"/jobs/v2/{_id(job_id)}")).object()
+        return (await self.call("GET", f"/jobs/v2/{_id(job_id)}")).object()
 
     async def cancel_job(self, job_id: str) -> Json:
-        return (await self._call("POST", f"/jobs/v2/{_id(job_id)}/cancel", {})).object()
+        return (await self.call("POST", f"/jobs/v2/{_id(job_id)}/cancel", {})).object()
 
     async def apply_configuration_content(self, device_id: str, content: Mapping[str, Any]) -> None:
-        await self._call("POST", f"/devices/{_id(device_id)}/applyConfigurationContent", dict(content))
+        await self.call("POST", f"/devices/{_id(device_id)}/applyConfigurationContent", dict(content))
 
-    async def _call(
+    async def call(
         self,
         method: str,
         path: str,
@@ -140,6 +146,7 @@ class RestHubService:
         timeout_s: float = REQUEST_TIMEOUT_S,
         repeatable: bool = True,
     ) -> Reply:
+        """Any operation, by its path without the query; a refusal is raised as a HubError."""
         for delay_s in (*(RETRY_DELAYS_S if repeatable else ()), None):
             reply = await self._send(method, path, body, dict(headers or {}), timeout_s)
             if reply.status < 300:
@@ -153,7 +160,7 @@ class RestHubService:
         self, method: str, path: str, body: Json | None, headers: dict[str, str], timeout_s: float
     ) -> Reply:
         headers["Authorization"] = self._authorization()
-        url = f"https://{self.host_name}{path}?api-version={API_VERSION}"
+        url = f"https://{self.host_name}{path}?api-version={self._api_version}"
         try:
             async with self._open_session().request(
                 method,

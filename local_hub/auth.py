@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from iot_core import sas
 from iot_core.clock import Clock
@@ -50,6 +50,8 @@ class Principal:
     identity: Identity | None = None
     generation_id: str = ""
     auth_method: str = ""
+    model_id: str = ""
+    """The Plug and Play model that a device named at log-in, empty for none."""
 
 
 class Authenticator:
@@ -109,7 +111,8 @@ class Authenticator:
             raise hub_error(
                 "IotHubUnauthorized", "The client id is not the device (or device/module) of the user name."
             )
-        return self.device(info.identity, password or "", info.identity.resource(info.host), chain)
+        principal = self.device(info.identity, password or "", info.identity.resource(info.host), chain)
+        return replace(principal, model_id=info.model_id or "")
 
     def _by_certificate(
         self, record: Record, chain: Sequence[bytes], rights: Permission = Permission.DEVICE_CONNECT

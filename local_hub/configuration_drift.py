@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from iot_core.configurations import Rules, TwinPlan
 from iot_core.configurations.model import Configuration
@@ -29,8 +28,7 @@ _Ids = tuple[str, ...]
 _WALK = "SELECT device_id, module_id, iot_edge, managed_by, desired, configurations FROM identities"
 
 
-@dataclass(frozen=True, slots=True)
-class _Twin:
+class _Twin(NamedTuple):
     """A row of the walk."""
 
     device_id: str
@@ -71,12 +69,13 @@ def _devices(connection: sqlite3.Connection) -> Iterator[tuple[str, Iterator[tup
 
 
 def _drifted(rules: Rules, matches: dict[_Key, _Ids], rows: list[tuple[Any, ...]]) -> bool:
-    twins = [_Twin(*row) for row in rows if row[5] != "{}" or row[:2] in matches]
-    device = _Twin(*rows[0])
-    found = rules.split(matches.get((device.device_id, ""), ()), bool(device.iot_edge))
+    twins = [_Twin._make(row) for row in rows if row[5] != "{}" or row[:2] in matches]
+    if not twins:
+        return False
+    found = rules.split(matches.get((twins[0].device_id, ""), ()), bool(rows[0][2]))
     if not found.deployments:
         return any(_differs(rules, twin, _plan(rules, matches, twin, found.configurations, ()), ()) for twin in twins)
-    every = [_Twin(*row) for row in rows]
+    every = [_Twin._make(row) for row in rows]
     return _other_modules(rules, found.deployments, every) or any(
         _differs(rules, twin, _plan(rules, matches, twin, found.configurations, found.deployments), found.deployments)
         for twin in every

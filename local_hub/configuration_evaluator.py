@@ -43,16 +43,18 @@ class Evaluator:
     def next_devices(self, connection: sqlite3.Connection, count: int) -> Change[bool]:
         """Judge up to ``count`` devices of the queue; the result is False when it was empty."""
         device_ids = configuration_rows.queued(connection, count)
-        rules = self._rules.rules(connection)
-        changes = [change for one in device_ids for change in self._judged(connection, rules, one)]
+        rules, now = self._rules.rules(connection), self._core.clock.now()
+        changes = [change for one in device_ids for change in self._judged(connection, rules, one, now)]
         configuration_rows.unqueue(connection, device_ids)
         return joined(changes, bool(device_ids))
 
-    def _judged(self, connection: sqlite3.Connection, rules: Rules, device_id: str) -> Sequence[Change[Any]]:
+    def _judged(
+        self, connection: sqlite3.Connection, rules: Rules, device_id: str, now: float
+    ) -> Sequence[Change[Any]]:
         """What follows for one device; nothing, and nothing is written, when a limit stands in the way."""
         connection.execute("SAVEPOINT device")
         try:
-            return self._device(connection, rules, device_id)
+            return self._device(connection, rules, device_id, now)
         except HubError as error:
             connection.execute("ROLLBACK TO device")
             _log.warning("configurations cannot be applied to device %s: %s", device_id, error)
@@ -60,7 +62,7 @@ class Evaluator:
         finally:
             connection.execute("RELEASE device")
 
-    def _device(self, connection: sqlite3.Connection, rules: Rules, device_id: str) -> list[Change[Any]]:
+    def _device(self, connection: sqlite3.Connection, rules: Rules, device_id: str, now: float) -> list[Change[Any]]:
         device = load_record(connection, Identity(device_id))
         if device is None:
             return []
@@ -70,30 +72,31 @@ class Evaluator:
         named = rules.modules_named(matches.deployments)
         if named is not None:
             modules, changes = set_modules(connection, self._registry, device_id, modules, named)
-        writes = [self._change(rules, device, rules.plan("", matches.configurations))]
+        writes = [_change(rules, device, rules.plan("", matches.configurations), (), now)]
         for module_id, record in modules.items():
             plan = rules.plan(module_id, rules.matches_of_module(light_twin(record)), matches.deployments)
-            writes.append(self._change(rules, record, plan, matches.deployments))
+            writes.append(_change(rules, record, plan, matches.deployments, now))
         return [*changes, *self._written(connection, filter(None, writes))]
-
-    def _change(
-        self, rules: Rules, record: Record, plan: TwinPlan, deployments: tuple[str, ...] = ()
-    ) -> TwinChange | None:
-        """The twin as the plan wants it; None when it is."""
-        gone = rules.gone(record.identity.module_id or "", record.configurations, plan, deployments)
-        patch = twin_changes.difference(record.desired.values, plan.values(record.desired.values, gone))
-        change = TwinChange(record=record, touched=False)
-        if patch:
-            body = {"properties": {"desired": patch}}
-            change = twin_changes.patched(record, body, None, self._core.clock.now())
-        elif record.configurations == plan.statuses:
-            return None
-        return replace(change, record=replace(change.record, configurations=plan.statuses))
 
     def _written(self, connection: sqlite3.Connection, changes: Iterable[TwinChange]) -> list[Change[Any]]:
         made = list(changes)
         update_configured(connection, [change.record for change in made])
         return [self._twins.announced(change, "updateTwin") for change in made]
+
+
+def _change(
+    rules: Rules, record: Record, plan: TwinPlan, deployments: tuple[str, ...], now: float
+) -> TwinChange | None:
+    """The twin as the plan wants it; None when it is."""
+    gone = rules.gone(record.identity.module_id or "", record.configurations, plan, deployments)
+    patch = twin_changes.difference(record.desired.values, plan.values(record.desired.values, gone))
+    if record.configurations != plan.statuses:
+        record = replace(record, configurations=plan.statuses)
+    elif not patch:
+        return None
+    if not patch:
+        return TwinChange(record=record, touched=False)
+    return twin_changes.patched(record, {"properties": {"desired": patch}}, None, now)
 
 
 def joined(changes: Sequence[Change[Any]], result: bool) -> Change[bool]:

@@ -81,6 +81,10 @@ class Configurations:
         """Stop evaluating; the next start goes on."""
         await self._runner.stop()
 
+    def want_pass(self) -> None:
+        """Look at every device soon, whatever the cadence."""
+        self._runner.want_pass()
+
     async def settled(self) -> None:
         """Return once what was written before this call has been evaluated."""
         await self._runner.settled()

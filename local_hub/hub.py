@@ -22,7 +22,9 @@ from local_hub.configurations import Configurations
 from local_hub.documents import Documents
 from local_hub.dps.provisioning import Provisioning
 from local_hub.event_shapes import EventShapes
-from local_hub.events import EventStream
+from local_hub.eventhub import EventHub
+from local_hub.events import Event, EventStream
+from local_hub.home import HubHome
 from local_hub.job_pace import JobPace
 from local_hub.job_runner import JobRunner
 from local_hub.jobs import Jobs
@@ -31,6 +33,7 @@ from local_hub.methods import Methods
 from local_hub.policies import Policies
 from local_hub.queries import Queries
 from local_hub.registry import Registry
+from local_hub.routing import MessageRouting
 from local_hub.rows import key
 from local_hub.sessions import Sessions
 from local_hub.twins import Twins
@@ -55,7 +58,24 @@ class Hub:
         self.events = EventStream()
         self.sessions = Sessions(clock, self._connection_changed)
         self._shapes = EventShapes(config.hub_name)
-        core = Core(store=store, clock=clock, hub_name=config.hub_name, events=self.events, sessions=self.sessions)
+        self.event_hub = EventHub(store, clock, config.hub_name, config.retention, config.partitions)
+        self.routing = MessageRouting(
+            store,
+            clock,
+            self.event_hub,
+            HubHome(config.home).routing,
+            hub_name=config.hub_name,
+            keep_s=config.retention.seconds,
+        )
+        core = Core(
+            store=store,
+            clock=clock,
+            hub_name=config.hub_name,
+            events=self.events,
+            sessions=self.sessions,
+            event_hub=self.event_hub,
+            routing=self.routing,
+        )
         self.c2d = CloudToDevice(store, clock, config.cloud_to_device)
         documents = Documents(self.sessions, self.c2d.depths)
         queries = Queries(store, documents)
@@ -86,6 +106,8 @@ class Hub:
         """Load the policies and take up the jobs that had not ended."""
         self._switch_interval = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        await self.event_hub.start()
+        await self.routing.start()
         await self.policies.load()
         await self.authorities.load()
         await self.provisioning.load()
@@ -100,15 +122,18 @@ class Hub:
         self.sessions.end_all("the hub is stopping")
         await self.c2d.stop()
         await asyncio.gather(*self._notes)
+        await self.routing.stop()
+        await self.event_hub.stop()
         sys.setswitchinterval(self._switch_interval)
 
     def _connection_changed(self, identity: Identity, connected: bool, now: float, activity: float) -> None:
-        self.events.publish(self._shapes.connection(identity, connected, now))
-        note = asyncio.create_task(self._note_connection(identity, now, activity))
+        event = self._shapes.connection(identity, connected, now)
+        self.events.publish(event)
+        note = asyncio.create_task(self._note_connection(identity, now, activity, event))
         self._notes.add(note)
         note.add_done_callback(self._notes.discard)
 
-    async def _note_connection(self, identity: Identity, now: float, activity: float) -> None:
+    async def _note_connection(self, identity: Identity, now: float, activity: float, event: Event) -> None:
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(
                 "UPDATE identities SET connection_updated = ?, last_activity = ? WHERE device_id = ? AND module_id = ?",
@@ -116,6 +141,10 @@ class Hub:
             )
 
         try:
-            await self.store.write(work)
+            await self.store.write(
+                work,
+                appends=lambda connection, _result: self.routing.appended_events(connection, (event,)),
+                after=lambda _result: self.routing.announce(identity.device_id),
+            )
         except StoreError:
-            _log.exception("%s: the time of its connection was not kept", identity)
+            _log.exception("%s: its connection was not kept", identity)

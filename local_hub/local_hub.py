@@ -154,6 +154,12 @@ class LocalHub:
     def _write_files(self, hub: Hub) -> None:
         owner = hub.policies.connection_string(self.service_host_name)
         write_private(self._home.owner_connection_string, f"{owner}\n".encode("ascii"))
+        provisioning = {
+            "host": self.host_name,
+            "id_scope": hub.provisioning.identity.id_scope,
+            "connection_string": hub.provisioning.identity.connection_string(self.service_host_name),
+        }
+        write_json(self._home.provisioning, {"version": 1, **provisioning})
         where = {"host": self._config.host, "mqtt_port": self.mqtt_port, "http_port": self.http_port}
         write_json(self._home.config, {"version": 1, **where})
         running = {

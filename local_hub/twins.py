@@ -98,7 +98,7 @@ class Twins:
         """What follows from a changed twin: a push to its device, and an event when anybody listens."""
         identity = change.record.identity
         push = (Push(identity=identity, patch=change.push),) if change.push is not None else ()
-        if change.touched and self._core.events.wanted:
+        if change.touched and self._core.wants("twinChangeEvents"):
             events: tuple[Event, ...] = (self._shapes.twin_changed(change, operation, self._core.clock.now()),)
         else:
             events = ()

@@ -29,6 +29,7 @@ from iot_core.amqp import (
     Link,
     LinkAttached,
     LinkDetached,
+    LinkDrained,
     LinkFlow,
     Open,
     Receiver,
@@ -261,7 +262,7 @@ class AmqpServerProtocol(asyncio.Protocol):
         self._end("the client closed" if event.error is None else f"the client closed: {event.error.condition}")
 
     def _nothing(self, _event: Event) -> None:
-        """Links tell the handler all that it needs to know of a session."""
+        """Links tell the handler all that it needs to know of a session; a drained receiver has no credit."""
 
     def _offer_credit(self) -> None:
         for link in self._engine.links():
@@ -363,6 +364,7 @@ _ON: dict[type[Any], Callable[[AmqpServerProtocol, Any], None]] = {
     LinkAttached: AmqpServerProtocol._attached,
     LinkDetached: AmqpServerProtocol._detached,
     LinkFlow: AmqpServerProtocol._flow,
+    LinkDrained: AmqpServerProtocol._nothing,
     DeliveryReceived: AmqpServerProtocol._delivery,
     DeliveryUpdated: AmqpServerProtocol._updated,
 }

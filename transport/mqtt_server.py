@@ -167,10 +167,10 @@ class MqttServerProtocol(asyncio.Protocol):
         """All the certificates that the client showed, its own first; nobody has judged them."""
         return cast("tuple[bytes, ...]", self._transport.get_extra_info("peercert_chain_der", ()))
 
-    def hand_to(self, handler: Handler) -> None:
-        """Let another handler have the connection; for a handler that sees in `on_connect` that it is not its own."""
+    def hand_to(self, handler: Handler, packet: Connect) -> None:
+        """Let another handler have the connection: what a handler does in `on_connect` when it is not for it."""
         self._handler = handler
-        handler.on_connect(self, self._connect_packet)
+        handler.on_connect(self, packet)
 
     def accept(self, *, session_present: bool = False) -> None:
         """Let the client in. Raises LocalProtocolError unless it waits for that."""

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from edgeyard.cli import demo, device, devices, edge, hub, job, look, services
+from edgeyard.cli import demo, device, devices, dps, edge, hub, job, look, services
 from edgeyard.cli.exits import DONE, FAILED, WRONG_USE, exit_code_of
 from edgeyard.cli.render import print_error
 from edgeyard.cli.version import version
@@ -30,6 +30,7 @@ app.add_typer(hub.app, name="hub")
 app.add_typer(edge.app, name="edge")
 app.add_typer(device.app, name="device")
 app.add_typer(devices.app, name="devices")
+app.add_typer(dps.app, name="dps")
 app.add_typer(job.app, name="job")
 app.add_typer(look.twin_app, name="twin")
 app.command("query")(look.query)

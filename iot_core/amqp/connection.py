@@ -23,6 +23,7 @@ from iot_core.amqp.composite import read_composite
 from iot_core.amqp.dispositions import DispositionBatch
 from iot_core.amqp.errors import (
     DECODE_ERROR,
+    FRAME_SIZE_TOO_SMALL,
     FRAMING_ERROR,
     ILLEGAL_STATE,
     INVALID_FIELD,
@@ -41,7 +42,7 @@ from iot_core.amqp.frames import (
 )
 from iot_core.amqp.idle import IdleWatch
 from iot_core.amqp.link import Link
-from iot_core.amqp.performatives import Begin, Close, ErrorCondition, Open, Transfer
+from iot_core.amqp.performatives import Begin, Close, ErrorCondition, Open, Transfer, condition_of
 from iot_core.amqp.sasl import ClientNegotiation, Negotiation, Phase, ServerNegotiation
 from iot_core.amqp.session import Session
 from iot_core.amqp.settings import Settings
@@ -174,7 +175,7 @@ class Connection:
             idle_time_out=None if idle is None else int(idle * 1000),
             properties=settings.properties,
         )
-        self.write(0, opening)
+        self._write_now(opening)
 
     def send_close(self, error: ErrorCondition | None = None) -> None:
         """Close, with an open before where it is still due. Before the login is done, just end it."""
@@ -186,7 +187,7 @@ class Connection:
         if not self.endpoint.is_sendable:
             self.send_open()
         self.endpoint.move(Step.WE_CLOSE)
-        self.write(0, Close(error=error))
+        self._write_now(Close(error=error))
 
     def begin_session(self) -> Session:
         """A session of ours, begun at once. Raises LocalProtocolError when there is no open or no channel."""
@@ -204,21 +205,30 @@ class Connection:
         self._events.append(event)
 
     def write(self, channel: int, performative: Any, payload: bytes = b"") -> None:
-        """Send a performative after everything sent before. Raises LocalProtocolError when no frame can hold it."""
+        """Send a performative after everything sent before.
+
+        One that does not fit in the peer's frames, but in ours, closes the connection: the peer asked for too little.
+        Raises LocalProtocolError when it does not fit in ours either, or the peer has not opened yet.
+        """
         frame = encode_frame(performative, channel=channel, payload=payload)
-        if len(frame) > self.max_outgoing_frame:
-            raise LocalProtocolError(
-                f"a {type(performative).__name__.lower()} of {len(frame)} bytes does not fit in the peer's frames"
-            )
-        self.write_frame(frame)
+        if len(frame) <= self.max_outgoing_frame:
+            self.write_frame(frame)
+            return
+        text = f"a {type(performative).__name__.lower()} of {len(frame)} bytes does not fit in the peer's frames"
+        if self.peer is None or len(frame) > self.settings.max_frame_size:
+            raise LocalProtocolError(text)
+        self._fail(AmqpViolation(text, condition=FRAME_SIZE_TOO_SMALL))
 
     def write_frame(self, frame: bytes) -> None:
-        """Send a frame after everything sent before."""
-        self._flush_dispositions()
-        self._append(frame)
+        """Send a frame after everything sent before; after the close of either side, nothing."""
+        if not self._is_mute:
+            self._flush_dispositions()
+            self._append(frame)
 
     def settle(self, channel: int, *, role: bool, delivery_id: int, settled: bool, state: Any) -> None:
         """Send a disposition; those that follow each other and say the same leave as one, before any other frame."""
+        if self._is_mute:
+            return
         finished = self._dispositions.add(channel, role, delivery_id, settled, state)
         if finished is not None:
             self._append(finished)
@@ -292,7 +302,7 @@ class Connection:
             self.send_open()
         if self.endpoint.state is State.CLOSED_BY_PEER:
             self.endpoint.move(Step.WE_CLOSE)
-            self.write(0, Close())
+            self._write_now(Close())
         self._events.append(ConnectionClosed(error=close.error))
 
     def _on_begin(self, channel: int, begin: Begin) -> None:
@@ -337,13 +347,22 @@ class Connection:
     def _fail(self, violation: AmqpViolation) -> None:
         self._flush_dispositions()
         if self._negotiation.is_done:
-            self.send_close(ErrorCondition(condition=violation.condition, description=str(violation)[:MAX_DESCRIPTION]))
+            self.send_close(condition_of(violation))
         self._has_failed = True
         self._on_output()
 
     def _drop_sessions(self, error: ErrorCondition | None) -> None:
         for session in list(self._sessions.values()):
             session.finish(error)
+
+    @property
+    def _is_mute(self) -> bool:
+        return self._has_failed or self.endpoint.is_ended
+
+    def _write_now(self, performative: Open | Close) -> None:
+        """Open and close are sent as the endpoint moves, so not held back by where it is now."""
+        self._flush_dispositions()
+        self._append(encode_frame(performative))
 
     def _flush_dispositions(self) -> None:
         finished = self._dispositions.take()
@@ -353,10 +372,6 @@ class Connection:
     def _append(self, data: bytes) -> None:
         self._out.append(data)
         self._on_output()
-
-
-MAX_DESCRIPTION = 200
-"""Characters of an error's description, so that a close fits in the smallest frames."""
 
 
 def _ignore() -> None:

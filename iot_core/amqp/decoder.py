@@ -134,8 +134,11 @@ def _binary32(data: bytes, position: int, depth: int) -> tuple[Value, int]:
 
 
 def _string8(data: bytes, position: int, depth: int) -> tuple[Value, int]:
-    raw, end = _binary8(data, position, depth)
-    return raw.decode(), end
+    start = position + 1
+    end = start + data[position]
+    if end > len(data):
+        raise IndexError
+    return data[start:end].decode(), end
 
 
 def _string32(data: bytes, position: int, depth: int) -> tuple[Value, int]:
@@ -144,8 +147,11 @@ def _string32(data: bytes, position: int, depth: int) -> tuple[Value, int]:
 
 
 def _symbol8(data: bytes, position: int, depth: int) -> tuple[Value, int]:
-    raw, end = _binary8(data, position, depth)
-    return Symbol(raw.decode("ascii")), end
+    start = position + 1
+    end = start + data[position]
+    if end > len(data):
+        raise IndexError
+    return Symbol(data[start:end].decode("ascii")), end
 
 
 def _symbol32(data: bytes, position: int, depth: int) -> tuple[Value, int]:

@@ -55,8 +55,9 @@ class Link(ABC):
 
     @property
     def is_open(self) -> bool:
-        """Whether both sides have attached and neither has detached, nor ended the session."""
-        return self.endpoint.state is State.OPEN and self.session.endpoint.state is State.OPEN
+        """Whether both sides have attached and neither has detached, nor ended the session or the connection."""
+        ends = (self.endpoint, self.session.endpoint, self.session.connection.endpoint)
+        return all(end.state is State.OPEN for end in ends)
 
     @property
     def is_ended(self) -> bool:

@@ -44,6 +44,8 @@ __all__ = [
 ]
 
 MAX_UINT = 0xFFFFFFFF
+MAX_DESCRIPTION_BYTES = 200
+"""Of what a peer is told of its mistake: its own names may be in there, of any length."""
 MODE_UNSETTLED, MODE_SETTLED, MODE_MIXED = 0, 1, 2
 """Sender settle modes (section 2.8.2)."""
 MODE_FIRST, MODE_SECOND = 0, 1
@@ -321,3 +323,9 @@ def error_condition(
 ) -> ErrorCondition:
     """An ErrorCondition in one line."""
     return ErrorCondition(condition=condition, description=description, info=info)
+
+
+def condition_of(violation: AmqpViolation) -> ErrorCondition:
+    """What the peer is told of its mistake: ASCII, and short enough for the smallest frames."""
+    text = str(violation).encode("ascii", "backslashreplace")[:MAX_DESCRIPTION_BYTES].decode()
+    return ErrorCondition(condition=violation.condition, description=text)

@@ -37,6 +37,7 @@ from iot_core.amqp.performatives import (
     ErrorCondition,
     Flow,
     Transfer,
+    condition_of,
     error_condition,
 )
 from iot_core.amqp.receiver import Receiver
@@ -137,7 +138,7 @@ class Session:
         try:
             handler(self, performative, payload)
         except SessionViolation as violation:
-            self.send_end(error_condition(violation.condition, str(violation)))
+            self.send_end(condition_of(violation))
         return True
 
     def finish(self, error: ErrorCondition | None) -> None:
@@ -279,7 +280,7 @@ class Session:
         try:
             link.on_transfer(transfer, payload)
         except LinkViolation as violation:
-            link.send_detach(error_condition(violation.condition, str(violation)))
+            link.send_detach(condition_of(violation))
         full = self.connection.settings.incoming_window
         if self._incoming_window <= full // 2 and self.endpoint.is_sendable:
             self._incoming_window = full

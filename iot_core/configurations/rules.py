@@ -66,6 +66,7 @@ class Rules:
         self._all = {item.id: item for item in configurations}
         self._plans: dict[tuple[str, Ids, Ids], TwinPlan] = {}
         self._merged: dict[Ids, Merged | None] = {}
+        self._matches: dict[tuple[Ids, bool], Matches] = {}
 
     @property
     def configurations(self) -> Mapping[str, Configuration]:
@@ -82,21 +83,22 @@ class Rules:
         """Those whose target condition is about modules, by id."""
         return self._about(MODULES)
 
-    def matches_of_device(self, twin: Mapping[str, Any], iot_edge: bool) -> Matches:
+    def matches_of_device(self, twin: JsonObject, iot_edge: bool) -> Matches:
         """What a device's twin satisfies; deployments only count for edge devices."""
-        return self.split((item.id for item in self.for_devices if item.target(twin)), iot_edge)
+        return self.split(tuple(item.id for item in self.for_devices if item.target(twin)), iot_edge)
 
-    def matches_of_module(self, twin: Mapping[str, Any]) -> Ids:
+    def matches_of_module(self, twin: JsonObject) -> Ids:
         """The configurations that a module's twin satisfies."""
         return tuple(item.id for item in self.for_modules if item.target(twin))
 
-    def split(self, ids: Iterable[str], iot_edge: bool) -> Matches:
-        """Ids of configurations about devices as ``Matches``."""
-        found = sorted(ids)
-        return Matches(
-            configurations=tuple(one for one in found if not self._is_deployment(one)),
-            deployments=tuple(one for one in found if iot_edge and self._is_deployment(one)),
-        )
+    def split(self, ids: Ids, iot_edge: bool) -> Matches:
+        """Ids of configurations about devices, sorted, as ``Matches``."""
+        if (ids, iot_edge) not in self._matches:
+            self._matches[ids, iot_edge] = Matches(
+                configurations=tuple(one for one in ids if not self._is_deployment(one)),
+                deployments=tuple(one for one in ids if iot_edge and self._is_deployment(one)),
+            )
+        return self._matches[ids, iot_edge]
 
     def plan(self, module_id: str, configurations: Ids, deployments: Ids = ()) -> TwinPlan:
         """The plan for a device's twin (module id "") or one of its modules' twins."""

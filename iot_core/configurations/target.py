@@ -10,13 +10,12 @@ Edge documentation, "Understand IoT Edge automatic deployments" (target conditio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from iot_core.configurations.errors import TargetConditionError
 from iot_core.errors import QueryError
+from iot_core.json_types import JsonObject
 from iot_core.limits import QUERY_CHARACTERS
 from iot_core.query import Condition, compile_condition
 from iot_core.query.ast import Step, mentioned_paths
@@ -48,8 +47,8 @@ class Target:
     paths: frozenset[tuple[Step, ...]] = frozenset()
     """What it reads."""
 
-    def __call__(self, document: Mapping[str, Any]) -> bool:
-        return self.condition is not None and self.condition(dict(document))
+    def __call__(self, document: JsonObject) -> bool:
+        return self.condition is not None and self.condition(document)
 
     @property
     def reads_reported(self) -> bool:

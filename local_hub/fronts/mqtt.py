@@ -21,6 +21,7 @@ from iot_core.mqtt import NOT_AUTHORIZED, Connect, Publish, SubAck, Subscribe, U
 from iot_core.topics import Telemetry, parse_device_topic, parse_username
 from local_hub.auth import NEVER, Principal
 from local_hub.fronts.mqtt_link import MqttLink, checked_message, with_property
+from local_hub.fronts.mqtt_provisioning import ProvisioningMqtt, is_provisioning
 from local_hub.fronts.mqtt_sessions import MqttSessions, SessionKey
 from local_hub.hub import Hub
 from transport.mqtt_server import MqttServerProtocol, ServerLimits
@@ -49,6 +50,7 @@ class MqttFront:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._sessions = MqttSessions(hub.store)
+        self._provisioning = ProvisioningMqtt(hub)
         self._limits = ServerLimits(max_keep_alive_seconds=MQTT_KEEP_ALIVE_MAX_S)
         self._clients: set[_Client] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -66,11 +68,15 @@ class MqttFront:
         for client in clients:
             await client.link.drained()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._provisioning.stop()
 
     # -- the handler that transport.mqtt_server calls
 
     def on_connect(self, connection: MqttServerProtocol, packet: Connect) -> None:
         """Log a client in, or refuse it with return code 5 and say why in the log."""
+        if is_provisioning(packet):
+            connection.hand_to(self._provisioning, packet)
+            return
         try:
             client = self._log_in(connection, packet)
         except EdgeyardError as error:

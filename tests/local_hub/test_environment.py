@@ -12,6 +12,8 @@ from local_hub.home import HubHome
 
 CONNECTION_STRING = "HostName=localhost;SharedAccessKeyName=iothubowner;SharedAccessKey=c2VjcmV0IGtleSBieXRlcw=="
 
+PROVISIONING = {"version": 1, "host": "localhost", "id_scope": "0ne0A1B2C3D", "connection_string": "HostName=dps"}
+
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
@@ -20,6 +22,7 @@ def home(tmp_path: Path) -> Path:
     files = HubHome(folder)
     files.create()
     files.owner_connection_string.write_text(CONNECTION_STRING + "\n")
+    files.provisioning.write_text(json.dumps(PROVISIONING))
     for file in (files.bundle, files.authority):
         file.write_text("PEM")
     return folder
@@ -28,6 +31,9 @@ def home(tmp_path: Path) -> Path:
 def test_the_variables_point_every_sdk_at_the_hub(home: Path) -> None:
     variables = hub_environment(home)
     assert variables["IOTHUB_CONNECTION_STRING"] == CONNECTION_STRING
+    assert variables["PROVISIONING_HOST"] == "localhost"
+    assert variables["PROVISIONING_IDSCOPE"] == "0ne0A1B2C3D"
+    assert variables["DPS_CONNECTION_STRING"] == "HostName=dps"
     assert variables["IOTHUB_CA_FILE"] == str(home / "hub" / "ca.pem")
     bundle = str(home / "hub" / "bundle.pem")
     assert {variables[name] for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")} == {bundle}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -223,9 +224,7 @@ def test_after_our_close_only_the_peers_close_counts() -> None:
 
 
 def test_echo_is_answered() -> None:
-    flow = Flow(
-        next_incoming_id=0, incoming_window=9, next_outgoing_id=0, outgoing_window=9, handle=1, link_credit=3, echo=True
-    )
+    flow = replace(RECEIVER_FLOW, handle=1, link_credit=3, echo=True)
     (answer,) = attached().say(flow).answers()
     assert (answer.handle, answer.link_credit) == (1, 3)
 
@@ -237,6 +236,24 @@ def test_opens_that_cannot_be_met_are_refused_with_open_and_close() -> None:
         with pytest.raises(AmqpViolation):
             server.say(opening)
         assert [type(answer) for answer in server.answers()] == [Open, Close]
+
+
+def test_a_peer_whose_frames_are_too_small_for_the_answer_is_told_so() -> None:
+    server = Server()
+    server.hear(HEADER)
+    server.say(replace(OPEN, max_frame_size=512), BEGIN, replace(SENDER, name="é" * 400))
+    assert [type(answer) for answer in server.answers()] == [Open, Begin, Close]
+    assert server.connection.should_hang_up
+
+
+def test_what_a_peer_is_told_of_its_mistake_fits_in_its_frames() -> None:
+    server = Server()
+    server.hear(HEADER)
+    server.say(replace(OPEN, max_frame_size=512), BEGIN, replace(SENDER, name="é" * 100))
+    server.answers()
+    with pytest.raises(AmqpViolation):
+        server.say(replace(SENDER, name="é" * 100, handle=300))
+    assert server.answers()[0].error is not None
 
 
 @pytest.mark.parametrize(
@@ -292,21 +309,11 @@ def test_random_bytes_raise_nothing_but_violations(data: bytes, start: bytes) ->
             assert server.connection.should_hang_up
 
 
+DETACHES = [Detach(handle=0), Detach(handle=1)]
+PIECES = [Transfer(handle=0, more=True), Transfer(handle=1)]
+OUTCOMES = [Disposition(role=True, first=0), Disposition(role=False, first=0, last=9, settled=True)]
 performatives = st.sampled_from(
-    [
-        OPEN,
-        BEGIN,
-        SENDER,
-        RECEIVER,
-        FIRST,
-        RECEIVER_FLOW,
-        End(),
-        Close(),
-        Detach(handle=0),
-        Detach(handle=1),
-        Disposition(role=True, first=0),
-    ]
-    + [Transfer(handle=0, more=True), Transfer(handle=1), Disposition(role=False, first=0, last=9, settled=True)]
+    [OPEN, BEGIN, SENDER, RECEIVER, FIRST, RECEIVER_FLOW, End(), Close(), *DETACHES, *PIECES, *OUTCOMES]
 )
 
 
