@@ -130,6 +130,12 @@ async def timed(hub: Hub, name: str, devices: int, work: Callable[[], Awaitable[
     )
 
 
+async def connections_noted(hub: Hub) -> None:
+    """Wait for the writes that connecting or disconnecting all devices at once has caused."""
+    await asyncio.sleep(0)
+    await hub.store.write(lambda _: None)
+
+
 async def configure(hub: Hub, name: str, condition: str, **settings: Any) -> None:
     sections = {f"properties.desired.{path}": value for path, value in settings.items()}
     body = {"content": {"deviceContent": sections}, "targetCondition": condition}
@@ -164,9 +170,11 @@ async def measure(folder: Path, devices: int, job_devices: int) -> list[Row]:
     links = [Link() for _ in range(job_devices)]
     for number, link in enumerate(links):
         hub.sessions.attach(Identity(f"device-{number * 10 + 1:07}"), link)
+    await connections_noted(hub)
     await add("the same, all connected", job_devices, lambda: run_job(hub, "connected", tenth))
     assert all(link.pushed == 1 for link in links)
     hub.sessions.end_all("measured")
+    await connections_noted(hub)
     await add("twin job on 200 listed devices", 200, lambda: run_job(hub, "listed", some))
     await add("configuration for one tag", devices // 10, lambda: configure(hub, "one", "tags.fleet = 1", a=1))
     await add("configuration for all", devices, lambda: configure(hub, "all", "*", a=0, b={"c": 1}))

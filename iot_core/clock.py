@@ -59,7 +59,11 @@ class _Watched:
     def watch(self, moved: Callable[[], None]) -> Callable[[], None]:
         token = object()
         self._watchers[token] = moved
-        return lambda: self._watchers.pop(token, None) and None
+
+        def forget() -> None:
+            self._watchers.pop(token, None)
+
+        return forget
 
     def _tell(self) -> None:
         for moved in list(self._watchers.values()):

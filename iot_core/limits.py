@@ -112,6 +112,7 @@ class Tier:
     connections: Rate
     device_to_cloud: Rate
     cloud_to_device: Rate
+    cloud_to_device_receives: Rate
     queries: Rate
     methods_bytes: Rate
     twin_reads: Rate
@@ -123,6 +124,7 @@ class Tier:
     concurrent_jobs: int
     daily_messages_per_unit: int
     message_meter_bytes: int
+    most_units: int
 
 
 def _per_s(per_unit: float, floor: float = 0.0) -> Rate:
@@ -133,12 +135,13 @@ def _per_min(per_unit: float) -> Rate:
     return Rate(per_unit=per_unit, window_s=60)
 
 
-def _small(daily_messages: int, meter: int) -> Tier:
+def _small(daily_messages: int, meter: int, most_units: int) -> Tier:
     return Tier(
         registry=_per_min(100),
         connections=_per_s(12, floor=100),
         device_to_cloud=_per_s(12, floor=100),
         cloud_to_device=_per_min(100),
+        cloud_to_device_receives=_per_min(1_000),
         queries=_per_min(20),
         methods_bytes=_per_s(160 * KIB),
         twin_reads=_per_s(0, floor=100),
@@ -150,18 +153,20 @@ def _small(daily_messages: int, meter: int) -> Tier:
         concurrent_jobs=1,
         daily_messages_per_unit=daily_messages,
         message_meter_bytes=meter,
+        most_units=most_units,
     )
 
 
 TIERS: Mapping[str, Tier] = MappingProxyType(
     {
-        "F1": _small(8_000, KIB // 2),
-        "S1": _small(400_000, 4 * KIB),
+        "F1": _small(8_000, KIB // 2, 1),
+        "S1": _small(400_000, 4 * KIB, 200),
         "S2": Tier(
             registry=_per_min(100),
             connections=_per_s(120),
             device_to_cloud=_per_s(120),
             cloud_to_device=_per_min(100),
+            cloud_to_device_receives=_per_min(1_000),
             queries=_per_min(20),
             methods_bytes=_per_s(480 * KIB),
             twin_reads=_per_s(10, floor=100),
@@ -173,12 +178,14 @@ TIERS: Mapping[str, Tier] = MappingProxyType(
             concurrent_jobs=5,
             daily_messages_per_unit=6_000_000,
             message_meter_bytes=4 * KIB,
+            most_units=200,
         ),
         "S3": Tier(
             registry=_per_min(5_000),
             connections=_per_s(6_000),
             device_to_cloud=_per_s(6_000),
             cloud_to_device=_per_min(5_000),
+            cloud_to_device_receives=_per_min(50_000),
             queries=_per_min(1_000),
             methods_bytes=_per_s(24 * KIB * KIB),
             twin_reads=_per_s(500),
@@ -190,6 +197,7 @@ TIERS: Mapping[str, Tier] = MappingProxyType(
             concurrent_jobs=10,
             daily_messages_per_unit=300_000_000,
             message_meter_bytes=4 * KIB,
+            most_units=10,
         ),
     }
 )

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from iot_core.errors import EdgeyardError, InputError
+from iot_core.limits import TIERS
 from local_hub.config import HubConfig
 from local_hub.local_hub import serve
 
@@ -19,10 +20,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--http-port", type=int, help="HTTPS port (default: 443, or 8443 where that is not permitted)")
     parser.add_argument("--mqtt-port", type=int, default=8883, help="MQTT port (default: 8883)")
+    parser.add_argument("--amqp-port", type=int, default=5671, help="AMQP port (default: 5671)")
+    parser.add_argument("--eventhub-plain-port", type=int, help="serve AMQP without TLS too, such as on 5672")
+    parser.add_argument("--tier", default="S3", choices=sorted(TIERS), help="whose limits hold (default: S3)")
+    parser.add_argument("--throttle", action="store_true", help="jobs as slow, and as few at once, as the tier allows")
     parser.add_argument("--log-level", default="WARNING", type=str.upper, help="INFO tells why devices are refused")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=given.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    config = HubConfig(home=given.home, host=given.host, http_port=given.http_port, mqtt_port=given.mqtt_port)
+    config = HubConfig(
+        home=given.home,
+        host=given.host,
+        http_port=given.http_port,
+        mqtt_port=given.mqtt_port,
+        amqp_port=given.amqp_port,
+        eventhub_plain_port=given.eventhub_plain_port,
+        tier=given.tier,
+        throttle=given.throttle,
+    )
     try:
         serve(config, announce=lambda line: print(line, flush=True), warn=lambda line: print(line, file=sys.stderr))
     except EdgeyardError as error:

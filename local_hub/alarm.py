@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 
 from iot_core.clock import Clock
-from local_hub.timing import POLL_S
+from local_hub.timing import pause
 
 __all__ = ["Alarm"]
 
@@ -45,10 +44,6 @@ class Alarm:
             await self._ring()
 
     async def _pause(self, at: float | None) -> None:
-        """Until another time is set; with a time set, no longer than a moved clock may go unnoticed."""
+        """Until another time is set, the clock is moved or the time that is set has come."""
         self._changed.clear()
-        left = None if at is None else min(max(at - self._clock.now(), 0.0), POLL_S)
-        with contextlib.suppress(TimeoutError):
-            # Not wait_for: before Python 3.12 it may swallow a cancellation.
-            async with asyncio.timeout(left):
-                await self._changed.wait()
+        await pause(self._clock, None if at is None else at - self._clock.now(), self._changed)

@@ -144,6 +144,11 @@ class CloudToDevice:
         if pump := self._pumps.get(device_id):
             pump.wake()
 
+    async def brought(self, device_id: str) -> None:
+        """Return once receivers have been brought what is there, as far as their credit goes."""
+        if pump := self._pumps.get(device_id):
+            await pump.settled()
+
     def _new_pump(self, device_id: str) -> Pump[Delivery]:
         async def fetch(most: int) -> Sequence[Delivery]:
             return await self._commit(lambda transaction: transaction.receive(device_id, most, connected=True))

@@ -46,6 +46,8 @@ class Core:
 
     store: Store
     clock: Clock
+    token_clock: Clock
+    """What tells whether tokens and certificates are still valid: real time, unless it is moved too."""
     hub_name: str
     events: EventStream
     sessions: Sessions

@@ -22,11 +22,14 @@ class HubConfig:
     """Where the hub keeps its data, where it listens and how it behaves.
 
     ``http_port`` None means 443 where the process may listen there, else 8443; ``admin_port`` 0 means any free port.
+    ``eventhub_plain_port`` serves AMQP without TLS too, as clients of the Event Hubs emulator want it.
     """
 
     home: Path
     host: str = "127.0.0.1"
     mqtt_port: int = 8883
+    amqp_port: int = 5671
+    eventhub_plain_port: int | None = None
     http_port: int | None = None
     admin_port: int = 0
     durability: Literal["full", "normal"] = "full"
@@ -35,7 +38,11 @@ class HubConfig:
     """A name in ``iot_core.limits.TIERS``."""
     units: int = 1
     throttle: bool = False
-    """Whether the limits of the tier on jobs hold: how many at once, and how many devices a second."""
+    """Whether the rates, the daily quota and the limits on jobs of the tier and its units hold."""
+    query_lag_s: float = 0.0
+    """How late queries see changes of twins, by the hub's clock."""
+    seed: Path | None = None
+    """A file of what the hub has to hold when it starts; see ``local_hub.seed``."""
     cadence: Cadence = field(default_factory=Cadence)
     cloud_to_device: C2dOptions = field(default_factory=C2dOptions)
     partitions: int | None = None

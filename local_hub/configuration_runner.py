@@ -24,15 +24,14 @@ from local_hub.configuration_metrics import measure
 from local_hub.configuration_rows import Metrics, RulesReader
 from local_hub.documents import Documents
 from local_hub.queries import Queries
+from local_hub.timing import pause
 
 __all__ = ["ConfigurationRunner"]
 
 # Devices in one transaction: some 15 ms, which is what other writes may have to wait for.
-DEVICES_PER_WRITE = 100
+DEVICES_PER_WRITE = 50
 # Device ids added to the queue in one transaction.
 QUEUED_PER_WRITE = 5_000
-# How late a moved clock may be noticed.
-POLL_S = 0.25
 
 _log = logging.getLogger(__name__)
 
@@ -155,7 +154,5 @@ class ConfigurationRunner:
             if self._active and self._core.clock.monotonic() >= self._next_pass:
                 self.want_pass()
                 return
-            with suppress(TimeoutError):
-                # Not wait_for: before Python 3.12 it may swallow a cancellation.
-                async with asyncio.timeout(POLL_S if self._active else None):
-                    await self._wake.wait()
+            left = self._next_pass - self._core.clock.monotonic() if self._active else None
+            await pause(self._core.clock, left, self._wake)

@@ -34,6 +34,18 @@ def _area(area: str, *rows: tuple[str, State, str]) -> tuple[Entry, ...]:
     return tuple(Entry(area=area, operation=operation, state=state, note=note) for operation, state, note in rows)
 
 
+def _enrollments(path: str) -> tuple[tuple[str, State, str], ...]:
+    """The operations on one of the two collections of enrolments."""
+    return (
+        (f"PUT {path}/{{id}}", _DOCUMENTED, "409 without If-Match when it exists; answers with the keys."),
+        (f"GET {path}/{{id}}", _DOCUMENTED, "Without keys and certificates."),
+        (f"DELETE {path}/{{id}}", _DOCUMENTED, "Its registrations go too."),
+        (f"POST {path}/{{id}}/attestationmechanism", _DOCUMENTED, ""),
+        (f"POST {path}/query", _APPROXIMATE, "The grammar of twin queries, over enrolments."),
+        (f"POST {path}", _APPROXIMATE, "10 enrolments a call; the codes of errors are ours."),
+    )
+
+
 _SECURITY = _area(
     "Security",
     (
@@ -105,7 +117,18 @@ _TWINS = _area(
 
 _JOBS = _area(
     "Jobs (HTTPS)",
-    ("PUT /jobs/v2/{job}", _EXACT, "scheduleUpdateTwin and scheduleDeviceMethod."),
+    (
+        "PUT /jobs/v2/{job}",
+        _EXACT,
+        "scheduleUpdateTwin and scheduleDeviceMethod, at most 168 hours ahead; one hour where "
+        "maxExecutionTimeInSeconds is left out.",
+    ),
+    (
+        "Limits of the tier on jobs",
+        _DOCUMENTED,
+        "With --throttle: 1, 5 or 10 jobs at once and the documented devices a second. Without it, which is the "
+        "default, neither holds.",
+    ),
     ("GET /jobs/v2/{job}", _EXACT, ""),
     ("POST /jobs/v2/{job}/cancel", _DOCUMENTED, ""),
     ("GET /jobs/v2/query", _DOCUMENTED, ""),
@@ -117,12 +140,37 @@ _JOBS = _area(
 
 _CONFIGURATIONS = _area(
     "Configurations and deployments (HTTPS)",
-    ("POST /devices/{device}/applyConfigurationContent", _DOCUMENTED, "Creates the module identities it names."),
-    ("GET /configurations", _REFUSED, ""),
-    ("GET /configurations/{id}", _REFUSED, ""),
-    ("PUT /configurations/{id}", _REFUSED, ""),
-    ("DELETE /configurations/{id}", _REFUSED, ""),
-    ("POST /configurations/testQueries", _REFUSED, ""),
+    (
+        "POST /devices/{device}/applyConfigurationContent",
+        _EXACT,
+        "Makes the module identities it names; stays until a deployment is evaluated for the device again.",
+    ),
+    ("GET /configurations", _EXACT, "All of them; top is ignored."),
+    (
+        "GET /configurations/{id}",
+        _APPROXIMATE,
+        "Metrics are those of the moment of reading, where the service's are up to five minutes old.",
+    ),
+    (
+        "PUT /configurations/{id}",
+        _EXACT,
+        "Content in an update is ignored; an etag without quotes counts for none. A base deployment that IoT Edge "
+        "could not run (no runtime, no system modules) is refused. At most 5 custom metrics.",
+    ),
+    ("DELETE /configurations/{id}", _EXACT, "What it wrote stays in the twins."),
+    ("POST /configurations/testQueries", _EXACT, ""),
+    (
+        "Device and module configurations",
+        _APPROXIMATE,
+        "Applied at once and checked every five minutes of the hub's clock; content at properties.desired replaces all "
+        "desired properties; what a configuration wrote is taken back when a twin stops matching.",
+    ),
+    (
+        "Edge deployments and layers",
+        _APPROXIMATE,
+        "Applied at once; module identities come and go with them. A twin that has no room, or a device with too many "
+        "modules, is left as it was, with a line in the hub's log.",
+    ),
 )
 
 _MESSAGES = _area(
@@ -209,7 +257,42 @@ _EVENTS = _area(
     ("Telemetry and twin, lifecycle and connection events", _APPROXIMATE, "On the admin door's stream only."),
     ("Event Hubs-compatible endpoint", _REFUSED, "AMQP is not built; nothing listens on 5671."),
     ("Routes, endpoints and enrichments", _REFUSED, ""),
-    ("Device Provisioning Service", _REFUSED, ""),
+)
+
+_PROVISIONING = _area(
+    "Device Provisioning Service",
+    ("MQTT register and status", _EXACT, "On 8883 and over WebSocket; the unmodified SDK registers and connects."),
+    (
+        "PUT /{scope}/registrations/{registration}/register",
+        _DOCUMENTED,
+        "Answers assigning, though the device is assigned by then; a custom payload is taken and never echoed.",
+    ),
+    ("GET /{scope}/registrations/{registration}/operations/{operation}", _APPROXIMATE, "Only the last operation."),
+    ("POST /{scope}/registrations/{registration}", _DOCUMENTED, ""),
+    ("Symmetric keys", _EXACT, "Individual, or derived from a group's; a registration keeps to the key that made it."),
+    (
+        "X.509 attestation",
+        _APPROXIMATE,
+        "Individual by thumbprint, groups by signingCertificates; the hub's device gets the SHA-256 thumbprint.",
+    ),
+    ("TPM attestation, caReferences and custom allocation", _REFUSED, "501 when an enrolment asks for them."),
+    ("AMQP", _REFUSED, ""),
+    (
+        "Reprovisioning",
+        _APPROXIMATE,
+        "One hub, so nothing migrates: reset writes the initial twin and leaves reported properties.",
+    ),
+    (
+        "Disabled enrolments and other hubs",
+        _DOCUMENTED,
+        "Status disabled with an empty operation id; status failed with 401001.",
+    ),
+    ("Refusals", _APPROXIMATE, "Shapes and 401002, 404201 and 404203 as users quote them; other codes are ours."),
+    *_enrollments("/enrollments"),
+    *_enrollments("/enrollmentGroups"),
+    ("GET /registrations/{id}", _DOCUMENTED, ""),
+    ("DELETE /registrations/{id}", _DOCUMENTED, "The device on the hub stays."),
+    ("POST /registrations/{id}/query", _DOCUMENTED, ""),
 )
 
 LEDGER: tuple[Entry, ...] = (
@@ -222,5 +305,6 @@ LEDGER: tuple[Entry, ...] = (
     *_CLOUD_TO_DEVICE,
     *_MQTT,
     *_EVENTS,
+    *_PROVISIONING,
 )
 """Every operation, grouped by area."""

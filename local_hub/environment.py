@@ -24,16 +24,18 @@ def hub_environment(home: Path) -> dict[str, str]:
     """The variables for the hub whose data folder is ``home``; HubNotSetUpError when none was ever started there.
 
     The hub need not be running. IOTHUB_CONNECTION_STRING is that of the policy iothubowner, DPS_CONNECTION_STRING that
-    of the provisioning service's policy provisioningserviceowner.
+    of the provisioning service's policy provisioningserviceowner, EVENTHUB_CONNECTION_STRING that of the policy service
+    on the built-in endpoint.
     """
     files = HubHome(home)
-    needed = (files.owner_connection_string, files.bundle, files.provisioning)
+    needed = (files.owner_connection_string, files.eventhub_connection_string, files.bundle, files.provisioning)
     if not all(file.is_file() for file in needed):
         raise HubNotSetUpError(f"no hub has been set up in {home}: start one with edgeyard hub run --home {home}")
     bundle = str(files.bundle.resolve())
     provisioning = json.loads(files.provisioning.read_text(encoding="ascii"))
     return {
         "IOTHUB_CONNECTION_STRING": files.owner_connection_string.read_text(encoding="ascii").strip(),
+        "EVENTHUB_CONNECTION_STRING": files.eventhub_connection_string.read_text(encoding="ascii").strip(),
         "PROVISIONING_HOST": provisioning["host"],
         "PROVISIONING_IDSCOPE": provisioning["id_scope"],
         "DPS_CONNECTION_STRING": provisioning["connection_string"],

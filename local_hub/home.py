@@ -34,6 +34,7 @@ class HubHome:
         self.running = self.folder / "running.json"
         self.admin_token = self.folder / "admin.token"
         self.owner_connection_string = self.folder / "iothubowner.connection"
+        self.eventhub_connection_string = self.folder / "eventhub.connection"
         self.provisioning = self.folder / "provisioning.json"
         self.routing = self.folder / "routing.json"
         self.lock = self.folder / "lock"

@@ -13,6 +13,7 @@ from iot_core.clock import Clock
 from iot_core.errors import StoreError
 from iot_core.identity import Identity
 from iot_core.limits import TIERS
+from local_hub.admission import Admission
 from local_hub.auth import Authenticator
 from local_hub.authorities import Authorities
 from local_hub.c2d import CloudToDevice
@@ -32,10 +33,12 @@ from local_hub.messaging import Messaging
 from local_hub.methods import Methods
 from local_hub.policies import Policies
 from local_hub.queries import Queries
+from local_hub.query_lag import QueryLag
 from local_hub.registry import Registry
 from local_hub.routing import MessageRouting
 from local_hub.rows import key
 from local_hub.sessions import Sessions
+from local_hub.traffic_log import TrafficLog
 from local_hub.twins import Twins
 from transport.store import Store
 
@@ -51,10 +54,13 @@ _log = logging.getLogger(__name__)
 class Hub:
     """``start`` it, hand it to the fronts, ``stop`` it, then close the store."""
 
-    def __init__(self, store: Store, clock: Clock, config: HubConfig) -> None:
+    def __init__(self, store: Store, clock: Clock, config: HubConfig, token_clock: Clock | None = None) -> None:
         self.store = store
         self.clock = clock
+        self.token_clock = token_clock or clock
         self.config = config
+        self.admission = Admission(clock, config)
+        self.traffic_log = TrafficLog(clock)
         self.events = EventStream()
         self.sessions = Sessions(clock, self._connection_changed)
         self._shapes = EventShapes(config.hub_name)
@@ -70,6 +76,7 @@ class Hub:
         core = Core(
             store=store,
             clock=clock,
+            token_clock=self.token_clock,
             hub_name=config.hub_name,
             events=self.events,
             sessions=self.sessions,
@@ -78,10 +85,11 @@ class Hub:
         )
         self.c2d = CloudToDevice(store, clock, config.cloud_to_device)
         documents = Documents(self.sessions, self.c2d.depths)
-        queries = Queries(store, documents)
+        self._query_lag = QueryLag(store, clock, config.query_lag_s)
+        queries = Queries(store, documents, self._query_lag)
         self.policies = Policies(store)
         self.authorities = Authorities(store, clock)
-        self.auth = Authenticator(store, clock, self.policies, self.authorities, config)
+        self.auth = Authenticator(store, self.token_clock, self.policies, self.authorities, config)
         self.twins = Twins(core, documents, self._shapes, queries)
         self.registry = Registry(core, documents, self._shapes, self.twins)
         self.provisioning = Provisioning(core, self.registry, self.twins, config)
@@ -92,7 +100,8 @@ class Hub:
         )
         tier = TIERS[config.tier]
         rate = tier.job_device_operations.allowance(config.units) if config.throttle else None
-        self._runner = JobRunner(core, self._shapes, self.twins, self.methods, queries, JobPace(clock, rate))
+        pace = JobPace(clock, rate)
+        self._runner = JobRunner(core, self._shapes, self.twins, self.methods, queries, pace, self.admission.faults)
         self.jobs = Jobs(core, self._shapes, self._runner, tier.concurrent_jobs if config.throttle else None)
         self._notes: set[asyncio.Task[None]] = set()
         self._switch_interval = sys.getswitchinterval()
@@ -111,6 +120,7 @@ class Hub:
         await self.policies.load()
         await self.authorities.load()
         await self.provisioning.load()
+        await self._query_lag.start()
         await self.c2d.start()
         await self.jobs.start()
         self.configurations.start()
@@ -119,6 +129,7 @@ class Hub:
         """Let go of jobs and links, and write what is known of connections; the store stays open."""
         await self._runner.stop()
         await self.configurations.stop()
+        await self._query_lag.stop()
         self.sessions.end_all("the hub is stopping")
         await self.c2d.stop()
         await asyncio.gather(*self._notes)

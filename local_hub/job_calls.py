@@ -11,12 +11,14 @@ from iot_core.identity import Identity
 from iot_core.json_types import JsonObject
 from local_hub import job_rows
 from local_hub.changes import Core
+from local_hub.faults import FaultKind, Faults
 from local_hub.job_pace import JobPace
 from local_hub.job_rows import Job, Outcome
 from local_hub.methods import Methods
+from local_hub.throttles import Operation, throttled
 from local_hub.timing import POLL_S
 
-__all__ = ["MethodCalls", "error_of"]
+__all__ = ["MethodCalls", "check_throttled", "error_of"]
 
 # Method calls of one job under way at a time.
 CALLS_AT_ONCE = 100
@@ -25,11 +27,12 @@ CALLS_AT_ONCE = 100
 class MethodCalls:
     """Works through the targets of one job."""
 
-    def __init__(self, core: Core, methods: Methods, pace: JobPace, job: Job) -> None:
+    def __init__(self, core: Core, methods: Methods, pace: JobPace, job: Job, faults: Faults) -> None:
         self._core = core
         self._methods = methods
         self._pace = pace
         self._job = job
+        self._faults = faults
         self._calls: set[asyncio.Task[None]] = set()
 
     @property
@@ -70,7 +73,7 @@ class MethodCalls:
         self._calls |= {asyncio.create_task(self._call(target, now)) for target in targets}
 
     async def _wait(self) -> None:
-        """Until a call has ended; or a moment, since nobody announces that the clock was moved."""
+        """Until a call has ended, or a moment: the deadline is looked at again then."""
         if self._calls:
             done, self._calls = await asyncio.wait(self._calls, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.gather(*done)
@@ -85,10 +88,17 @@ class MethodCalls:
 
     async def _outcome(self, target: Identity, work: JsonObject) -> Outcome:
         try:
+            check_throttled(self._faults, target)
             answer = await self._methods.invoke(target, work)
         except HubError as error:
             return Outcome(identity=target, error=error_of(error))
         return Outcome(identity=target, outcome={"deviceMethodResponse": answer})
+
+
+def check_throttled(faults: Faults, target: Identity) -> None:
+    """HubError ThrottlingBacklogTimeout where a fault has a device's part of a job fail so."""
+    if faults.active and faults.strikes(FaultKind.THROTTLE, target.device_id):
+        raise throttled(Operation.JOB)
 
 
 def error_of(error: HubError) -> JsonObject:

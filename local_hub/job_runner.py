@@ -18,20 +18,21 @@ from iot_core.json_types import JsonObject
 from local_hub import job_rows, twin_changes
 from local_hub.changes import Change, Core
 from local_hub.event_shapes import EventShapes
-from local_hub.job_calls import MethodCalls, error_of
+from local_hub.faults import Faults
+from local_hub.job_calls import MethodCalls, check_throttled, error_of
 from local_hub.job_pace import JobPace
 from local_hub.job_rows import Job, Outcome
 from local_hub.methods import Methods
 from local_hub.queries import Queries
 from local_hub.rows import Record, load_records, update_twins
-from local_hub.timing import until
+from local_hub.timing import until_time
 from local_hub.twin_changes import TwinChange
 from local_hub.twins import Twins, not_found
 
 __all__ = ["JobRunner"]
 
-# Twins in one transaction: some 15 ms, which is what other writes may have to wait for.
-TWINS_PER_WRITE = 200
+# Twins in one transaction: some 25 ms, which is what other writes may have to wait for.
+TWINS_PER_WRITE = 100
 # Rows of pending devices added in one transaction.
 TARGETS_PER_WRITE = 5_000
 
@@ -42,7 +43,14 @@ class JobRunner:
     """One task per job that has not ended."""
 
     def __init__(
-        self, core: Core, shapes: EventShapes, twins: Twins, methods: Methods, queries: Queries, pace: JobPace
+        self,
+        core: Core,
+        shapes: EventShapes,
+        twins: Twins,
+        methods: Methods,
+        queries: Queries,
+        pace: JobPace,
+        faults: Faults,
     ) -> None:
         self._core = core
         self._shapes = shapes
@@ -50,6 +58,7 @@ class JobRunner:
         self._methods = methods
         self._queries = queries
         self._pace = pace
+        self._faults = faults
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._calls: dict[str, MethodCalls] = {}
 
@@ -85,7 +94,7 @@ class JobRunner:
 
     async def _drive(self, job: Job) -> None:
         if job.status != "running":
-            await self._wait_for(job.start)
+            await until_time(self._core.clock, job.start)
             if not await self._begin(job):
                 return
         if not job.targeted:
@@ -98,10 +107,6 @@ class JobRunner:
             await self._end(job, "completed", None)
         else:
             await self._end(job, "failed", f"maxExecutionTimeInSeconds ({job.max_execution_s}) is over")
-
-    async def _wait_for(self, moment: float) -> None:
-        clock = self._core.clock
-        await until(clock, clock.monotonic() + moment - clock.now())
 
     async def _begin(self, job: Job) -> bool:
         """Move the job to running; False when it was cancelled meanwhile."""
@@ -125,7 +130,7 @@ class JobRunner:
     async def _work(self, job: Job, deadline: float) -> bool:
         """Work through the targets; False when the hub's clock passes ``deadline`` before that is done."""
         if job.type == "scheduleDeviceMethod":
-            self._calls[job.job_id] = MethodCalls(self._core, self._methods, self._pace, job)
+            self._calls[job.job_id] = MethodCalls(self._core, self._methods, self._pace, job, self._faults)
             return await self._calls[job.job_id].run(deadline)
         while job_rows.has_waiting(self._core.store, job.job_id):
             if (left := deadline - self._core.clock.now()) < 0:
@@ -143,6 +148,7 @@ class JobRunner:
         records = load_records(connection, targets)
         for identity in targets:
             try:
+                check_throttled(self._faults, identity)
                 changes.append(_twin_change(records.get(identity), identity, job.work, now))
                 outcomes.append(Outcome(identity=identity))
             except HubError as error:

@@ -15,12 +15,13 @@ from typing import Any
 from iot_core.clock import Clock, SystemClock
 from local_hub.config import HubConfig
 from local_hub.fronts.admin import AdminFront, new_token
+from local_hub.fronts.amqp import AmqpFront
 from local_hub.fronts.http import HttpFront
 from local_hub.fronts.mqtt import MqttFront
-from local_hub.fronts.websocket import MQTT
+from local_hub.fronts.websocket import AMQP, MQTT
 from local_hub.home import FolderLock, HubHome, write_json
 from local_hub.hub import Hub
-from local_hub.ports import HTTPS_PORT, http_socket, listening_socket, loopback_of, raise_file_limit
+from local_hub.ports import AMQPS_PORT, HTTPS_PORT, http_socket, listening_socket, loopback_of, raise_file_limit
 from local_hub.server_certificate import prepare_certificates
 from local_hub.x509 import judged_at_login
 from transport.certificates import write_private
@@ -44,6 +45,7 @@ class LocalHub:
         self.stop_requested = asyncio.Event()
         self.http_port = 0
         self.mqtt_port = 0
+        self.amqp_port = 0
         self.admin_port = 0
 
     @property
@@ -60,7 +62,8 @@ class LocalHub:
     def ready_line(self) -> str:
         """What to print once ``start`` has returned."""
         return (
-            f"hub ready on {self.host_name}: MQTT {self.mqtt_port}, HTTPS {self.http_port}, data in {self._home.folder}"
+            f"hub ready on {self.host_name}: MQTT {self.mqtt_port}, HTTPS {self.http_port}, AMQP {self.amqp_port},"
+            f" data in {self._home.folder}"
             f" (process {os.getpid()}; edgeyard hub env prints the variables for SDKs)"
         )
 
@@ -95,11 +98,15 @@ class LocalHub:
         host = self._config.host
         sockets = {"mqtt": stack.enter_context(listening_socket(host, self._config.mqtt_port, "MQTT"))}
         sockets["http"] = stack.enter_context(http_socket(host, self._config.http_port))
+        sockets["amqp"] = stack.enter_context(listening_socket(host, self._config.amqp_port, "AMQP"))
+        if self._config.eventhub_plain_port is not None:
+            plain = listening_socket(host, self._config.eventhub_plain_port, "AMQP without TLS")
+            sockets["eventhub_plain"] = stack.enter_context(plain)
         sockets["admin"] = stack.enter_context(
             listening_socket(loopback_of(host), self._config.admin_port, "the admin door")
         )
-        self.mqtt_port, self.http_port, self.admin_port = (
-            sockets[name].getsockname()[1] for name in ("mqtt", "http", "admin")
+        self.mqtt_port, self.http_port, self.amqp_port, self.admin_port = (
+            sockets[name].getsockname()[1] for name in ("mqtt", "http", "amqp", "admin")
         )
         self.warnings = tuple(filter(None, (raise_file_limit(), self._port_warning())))
         return sockets
@@ -125,7 +132,8 @@ class LocalHub:
     ) -> None:
         context = ServerContext(self._home.certificate, self._home.key, judged_at_login)
         mqtt = MqttFront(hub)
-        http = HttpFront(hub, {MQTT: mqtt.protocol})
+        amqp = AmqpFront(hub)
+        http = HttpFront(hub, {MQTT: mqtt.protocol, AMQP: amqp.protocol})
         admin = AdminFront(
             hub,
             new_token(self._home.admin_token),
@@ -135,10 +143,12 @@ class LocalHub:
         factories = {
             "mqtt": (tls_protocol_factory(context, mqtt.protocol), mqtt.stop),
             "http": (tls_protocol_factory(context, http.protocol), http.stop),
+            "amqp": (tls_protocol_factory(context, amqp.protocol), amqp.stop),
+            "eventhub_plain": (amqp.protocol, amqp.stop),
             "admin": (admin.protocol, admin.stop),
         }
-        for name, (factory, stop) in factories.items():
-            await _serve_front(stack, sockets[name], factory, stop)
+        for name, listener in sockets.items():
+            await _serve_front(stack, listener, *factories[name])
 
     def _status(self, hub: Hub) -> dict[str, Any]:
         return {
@@ -146,6 +156,7 @@ class LocalHub:
             "host": self._config.host,
             "mqttPort": self.mqtt_port,
             "httpPort": self.http_port,
+            "amqpPort": self.amqp_port,
             "home": str(self._config.home.resolve()),
             "connectedDeviceCount": hub.sessions.connected_count,
             **hub.registry.statistics(),
@@ -154,13 +165,21 @@ class LocalHub:
     def _write_files(self, hub: Hub) -> None:
         owner = hub.policies.connection_string(self.service_host_name)
         write_private(self._home.owner_connection_string, f"{owner}\n".encode("ascii"))
+        endpoint = self.host_name if self.amqp_port == AMQPS_PORT else f"{self.host_name}:{self.amqp_port}"
+        eventhub = hub.policies.eventhub_connection_string(endpoint, "service", hub.event_hub.name)
+        write_private(self._home.eventhub_connection_string, f"{eventhub}\n".encode("ascii"))
         provisioning = {
             "host": self.host_name,
             "id_scope": hub.provisioning.identity.id_scope,
             "connection_string": hub.provisioning.identity.connection_string(self.service_host_name),
         }
         write_json(self._home.provisioning, {"version": 1, **provisioning})
-        where = {"host": self._config.host, "mqtt_port": self.mqtt_port, "http_port": self.http_port}
+        where = {
+            "host": self._config.host,
+            "mqtt_port": self.mqtt_port,
+            "http_port": self.http_port,
+            "amqp_port": self.amqp_port,
+        }
         write_json(self._home.config, {"version": 1, **where})
         running = {
             "pid": os.getpid(),

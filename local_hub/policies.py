@@ -78,6 +78,16 @@ class Policies:
         )
         return str(text)
 
+    def eventhub_connection_string(self, endpoint: str, name: str, entity: str) -> str:
+        """The connection string of the built-in endpoint as an Event Hub; ``endpoint`` may carry a port."""
+        fields = {
+            "Endpoint": f"sb://{endpoint}/",
+            "SharedAccessKeyName": name,
+            "SharedAccessKey": self.get(name).primary_key,
+            "EntityPath": entity,
+        }
+        return ";".join(f"{field}={value}" for field, value in fields.items())
+
 
 def _unknown(name: str) -> HubError:
     return hub_error("IotHubUnauthorizedAccess", f"There is no shared access policy {name[:64]!r}.")

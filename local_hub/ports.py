@@ -14,6 +14,7 @@ import socket
 from iot_core.errors import InputError
 
 __all__ = [
+    "AMQPS_PORT",
     "FALLBACK_HTTPS_PORT",
     "HTTPS_PORT",
     "PortError",
@@ -23,6 +24,8 @@ __all__ = [
     "raise_file_limit",
 ]
 
+AMQPS_PORT = 5671
+"""The port that AMQP clients dial unless their connection string has another, and some always."""
 HTTPS_PORT = 443
 """The one port that every client can reach (several SDKs allow no other)."""
 FALLBACK_HTTPS_PORT = 8443

@@ -13,6 +13,7 @@ import hashlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import merge
 from itertools import islice
 from typing import Any
 
@@ -27,6 +28,7 @@ from iot_core.query.parser import parse_condition
 from local_hub.documents import Documents
 from local_hub.job_rows import DEVICE_ROWS, device_document
 from local_hub.query_filters import filter_of, job_column, twin_column
+from local_hub.query_lag import Earlier, QueryLag, rows_of
 from local_hub.rows import COLUMNS, from_row
 from local_hub.twin_scan import matching_keys
 from transport.store import Store
@@ -57,9 +59,10 @@ class _Place:
 class Queries:
     """Runs queries on committed data, in reader threads."""
 
-    def __init__(self, store: Store, documents: Documents) -> None:
+    def __init__(self, store: Store, documents: Documents, lag: QueryLag) -> None:
         self._store = store
         self._documents = documents
+        self._lag = lag
 
     async def page(self, text: str, page_size: int, continuation: str | None) -> Page:
         """HubError ArgumentInvalid for a bad query or a token of another query."""
@@ -75,7 +78,9 @@ class Queries:
         condition = compile_condition(condition_text)
         paths = set(mentioned_paths(parse_condition(condition_text)[1]))
         return await self._store.aread(
-            lambda connection: list(matching_keys(connection, condition, paths, self._documents))
+            lambda connection: list(
+                matching_keys(connection, condition, paths, self._documents, self._lag.earlier(connection))
+            )
         )
 
     def count(self, connection: sqlite3.Connection, query: Query) -> int:
@@ -83,7 +88,8 @@ class Queries:
         if query.is_aggregate or query.collection == _JOBS:
             return sum(1 for _ in query.run(document for _, document in self._read(connection, query.condition, None)))
         paths = set(mentioned_paths(query.select.where))
-        found = sum(1 for _ in matching_keys(connection, query.condition, paths, self._documents))
+        earlier = self._lag.earlier(connection)
+        found = sum(1 for _ in matching_keys(connection, query.condition, paths, self._documents, earlier))
         return found if query.top is None else min(found, query.top)
 
     def _page(self, connection: sqlite3.Connection, query: Query, size: int, place: _Place) -> Page:
@@ -123,8 +129,20 @@ class Queries:
         kind = "module_id != ''" if condition.collection == _MODULES else "module_id = ''"
         where = " AND ".join((kind, *found.conditions, *(["(device_id, module_id) > (?, ?)"] if after else [])))
         statement = f"SELECT {COLUMNS} FROM identities WHERE {where} ORDER BY device_id, module_id"
-        for row in connection.execute(statement, (*found.parameters, *(after or ()))):
+        rows: Iterator[tuple[Any, ...]] = connection.execute(statement, (*found.parameters, *(after or ())))
+        if earlier := self._lag.earlier(connection):
+            rows = _lagging(rows, earlier, after, modules=condition.collection == _MODULES)
+        for row in rows:
             yield (row[0], row[1]), self._documents.twin(from_row(row))
+
+
+def _lagging(
+    rows: Iterator[tuple[Any, ...]], earlier: Earlier, after: tuple[str, ...] | None, *, modules: bool
+) -> Iterator[tuple[Any, ...]]:
+    """The rows, those in ``earlier`` as they stand there, in the order of the keys."""
+    unchanged = (row for row in rows if row[:2] not in earlier)
+    before = (row for row in rows_of(earlier, modules=modules) if after is None or row[:2] > after)
+    return merge(unchanged, before, key=lambda row: (row[0], row[1]))
 
 
 class _Walk(Iterator[JsonObject]):

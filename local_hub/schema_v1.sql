@@ -205,3 +205,84 @@ CREATE TABLE dps_registrations (
     document TEXT NOT NULL                -- JSON
 ) WITHOUT ROWID;
 CREATE INDEX dps_registrations_group ON dps_registrations (group_key);
+
+-- The blob endpoint. A blob's content is its parts in order, each a file in the folder "blobs".
+CREATE TABLE blob_containers (
+    name TEXT PRIMARY KEY,
+    etag INTEGER NOT NULL,
+    modified REAL NOT NULL,
+    metadata TEXT NOT NULL                -- JSON, as is that of blobs
+) WITHOUT ROWID;
+
+CREATE TABLE blobs (
+    id INTEGER PRIMARY KEY,
+    container TEXT NOT NULL REFERENCES blob_containers ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    etag INTEGER NOT NULL,
+    created REAL NOT NULL,
+    modified REAL NOT NULL,
+    size INTEGER NOT NULL,
+    properties TEXT NOT NULL,             -- JSON: header to value
+    metadata TEXT NOT NULL,
+    UNIQUE (container, name)
+);
+
+CREATE TABLE blob_parts (
+    blob INTEGER NOT NULL REFERENCES blobs ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    block TEXT NOT NULL,                  -- block id; '' for a blob that was put in one piece
+    file TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    PRIMARY KEY (blob, number)
+) WITHOUT ROWID;
+CREATE INDEX blob_parts_file ON blob_parts (file);
+
+-- Blocks that are in no blob yet.
+CREATE TABLE blob_blocks (
+    container TEXT NOT NULL REFERENCES blob_containers ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    block TEXT NOT NULL,
+    file TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    staged REAL NOT NULL,
+    PRIMARY KEY (container, name, block)
+) WITHOUT ROWID;
+CREATE INDEX blob_blocks_file ON blob_blocks (file);
+
+-- Uploads that devices have begun; they end with a notification or with their signature.
+CREATE TABLE file_uploads (
+    correlation_id TEXT PRIMARY KEY,
+    device_id TEXT NOT NULL,
+    blob TEXT NOT NULL,                   -- "device/name"
+    uri TEXT NOT NULL,                    -- the blob's address, without a signature
+    expires REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX file_uploads_device ON file_uploads (device_id, expires);
+CREATE TRIGGER identities_files AFTER DELETE ON identities WHEN old.module_id = '' BEGIN
+    DELETE FROM file_uploads WHERE device_id = old.device_id;
+END;
+
+-- Notifications of files that were uploaded, until a service has settled them.
+CREATE TABLE file_notifications (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    device_id TEXT NOT NULL,
+    enqueued REAL NOT NULL,
+    expires REAL NOT NULL,
+    delivery_count INTEGER NOT NULL,
+    lock_token TEXT,
+    locked_until REAL,
+    connected INTEGER,
+    body TEXT NOT NULL                    -- JSON, as it is sent
+);
+CREATE INDEX file_notifications_waiting ON file_notifications (expires) WHERE lock_token IS NULL;
+CREATE INDEX file_notifications_locked ON file_notifications (locked_until) WHERE lock_token IS NOT NULL;
+CREATE UNIQUE INDEX file_notifications_token ON file_notifications (lock_token) WHERE lock_token IS NOT NULL;
+
+-- Rows of identities as they were before they changed, while a lagging query index is played (local_hub.query_lag).
+CREATE TABLE query_backlog (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    device_id TEXT NOT NULL,
+    module_id TEXT NOT NULL,
+    changed REAL NOT NULL,
+    row TEXT                              -- JSON array of the columns; NULL: the row was not there
+);

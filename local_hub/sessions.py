@@ -40,6 +40,21 @@ class DeviceLink(Protocol):
         """End the connection; its ``detach`` may come later or never."""
 
 
+class _Passing:
+    """A connection that asks for nothing."""
+
+    accepts_methods = False
+
+    def push_desired(self, patch: JsonObject) -> None:
+        """Nobody listens."""
+
+    async def call_method(self, name: str, payload: bytes) -> tuple[int, bytes]:
+        raise LinkClosedError("nobody answers")
+
+    def close(self, reason: str) -> None:
+        """It goes by itself."""
+
+
 # Called on each change: identity, connected, unix seconds of the change, unix seconds of the last activity.
 SessionWatcher = Callable[[Identity, bool, float, float], None]
 
@@ -88,6 +103,16 @@ class Sessions:
     def last_activity(self, identity: Identity) -> float | None:
         """Unix seconds of what a connected identity did last; None while it is not connected."""
         return self._activity.get(identity)
+
+    def of_device(self, device_id: str | None) -> list[Identity]:
+        """The connected identities of one device and its modules, or with None all."""
+        return [identity for identity in self._links if device_id in (None, identity.device_id)]
+
+    def take_over(self, identity: Identity) -> None:
+        """End the identity's link as another connection does that takes over and soon goes."""
+        link = _Passing()
+        self.attach(identity, link)
+        self.detach(identity, link)
 
     def end(self, identity: Identity, reason: str) -> None:
         """Close and forget the identity's link, if it has one."""

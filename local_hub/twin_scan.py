@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from heapq import merge
 
 from iot_core.query import Condition
 from iot_core.query.ast import Step
 from local_hub.documents import Documents
 from local_hub.light_documents import light_reader
 from local_hub.query_filters import filter_of, twin_column
+from local_hub.query_lag import Earlier, rows_of
 from local_hub.rows import COLUMNS, from_row
 
 __all__ = ["matching_keys"]
@@ -18,12 +20,31 @@ _MODULES = "devices.modules"
 
 
 def matching_keys(
-    connection: sqlite3.Connection, condition: Condition, paths: Iterable[tuple[Step, ...]], documents: Documents
+    connection: sqlite3.Connection,
+    condition: Condition,
+    paths: Iterable[tuple[Step, ...]],
+    documents: Documents,
+    earlier: Earlier | None = None,
 ) -> Iterator[tuple[str, str]]:
     """(device id, module id or "") of each twin that the condition takes, in the order of the keys.
 
-    ``paths`` are those that the condition mentions; twins are read in full only when it takes that.
+    ``paths`` are those that the condition mentions; twins are read in full only when it takes that. Twins in ``earlier``
+    are judged as they stand there.
     """
+    found = _matching_now(connection, condition, paths, documents)
+    if not earlier:
+        return found
+    before = (
+        (row[0], row[1])
+        for row in rows_of(earlier, modules=condition.collection == _MODULES)
+        if condition(documents.twin(from_row(row)))
+    )
+    return merge((key for key in found if key not in earlier), before)
+
+
+def _matching_now(
+    connection: sqlite3.Connection, condition: Condition, paths: Iterable[tuple[Step, ...]], documents: Documents
+) -> Iterator[tuple[str, str]]:
     found = filter_of(condition, twin_column)
     kind = "module_id != ''" if condition.collection == _MODULES else "module_id = ''"
     reader = light_reader(paths)

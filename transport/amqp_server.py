@@ -139,9 +139,9 @@ class AmqpServerProtocol(asyncio.Protocol):
         return (name[0], name[1]) if name else None
 
     @property
-    def peer_certificate_der(self) -> bytes | None:
-        """The certificate that the client showed in the TLS handshake."""
-        return cast("bytes | None", self._transport.get_extra_info("peercert_der"))
+    def peer_chain_der(self) -> tuple[bytes, ...]:
+        """All the certificates that the client showed, its own first; nobody has judged them."""
+        return cast("tuple[bytes, ...]", self._transport.get_extra_info("peercert_chain_der", ()))
 
     @property
     def peer_open(self) -> Open | None:

@@ -204,6 +204,15 @@ class MqttServerProtocol(asyncio.Protocol):
         if packet_id not in waiting:
             return
         waiting[packet_id] = True
+        self._acknowledge_done()
+
+    def forget(self, packet_id: int) -> None:
+        """A QoS 1 message gets no PUBACK; those after it do."""
+        if self._unacknowledged.pop(packet_id, None) is not None:
+            self._acknowledge_done()
+
+    def _acknowledge_done(self) -> None:
+        waiting = self._unacknowledged
         while waiting and waiting[first := next(iter(waiting))]:
             del waiting[first]
             self._send(encode_puback(first))

@@ -22,7 +22,7 @@ from transport.store_handover import Handover
 from transport.store_schema import prepare
 from transport.store_segments import MAX_RECORD_BYTES
 from transport.store_streams import segment_at
-from transport.store_writer import Append, Appended, Write, Writer
+from transport.store_writer import Append, AppendAll, Appended, Write, Writer
 
 __all__ = ["Appended", "Durability", "Store"]
 
@@ -113,6 +113,18 @@ class Store:
         self._writer.submit(Append(stream, records, future, loop, after, stamp))
         self._handover.watch(loop)
         return await future
+
+    def append_all(self, appends: Sequence[Appended], done: Callable[[BaseException | None], None]) -> None:
+        """Append to several streams in one transaction, without waiting: ``append`` for many callers at once.
+
+        ``done`` is called on the event loop, with None once all is on disk or with the StoreError; the calls come in
+        the order of the writes. StoreError at once: the store is closed, or a record is longer than MAX_RECORD_BYTES.
+        """
+        if any(len(record) > MAX_RECORD_BYTES for each in appends for record in each.records):
+            raise StoreError(f"a record is longer than {MAX_RECORD_BYTES} bytes")
+        loop = asyncio.get_running_loop()
+        self._writer.submit(AppendAll(appends, done, loop))
+        self._handover.watch(loop)
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``work`` on this thread's read connection, on one snapshot of what is committed; StoreError."""

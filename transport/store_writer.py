@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from iot_core.errors import StoreError
 from transport.store_segments import encode_records, split_records
@@ -66,6 +66,19 @@ class Append:
 
 
 @dataclass(slots=True)
+class AppendAll:
+    """Records for several streams, in one transaction; ``done`` is told on the event loop, with the error if any."""
+
+    appends: Sequence[Appended]
+    done: Callable[[BaseException | None], None]
+    loop: asyncio.AbstractEventLoop
+    error: BaseException | None = None
+
+
+Item: TypeAlias = Write | Append | AppendAll
+
+
+@dataclass(slots=True)
 class _Stream:
     """What a group adds to a stream: records from number ``first`` on."""
 
@@ -84,7 +97,7 @@ class Writer:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
-        self._queue: list[Write | Append] = []
+        self._queue: list[Item] = []
         self._ready = threading.Condition()
         self._closing = False
         self._busy = False
@@ -104,7 +117,7 @@ class Writer:
         """A number that grows with every step the thread takes."""
         return self._progress
 
-    def submit(self, item: Write | Append) -> None:
+    def submit(self, item: Item) -> None:
         """Queue an item for the next group; StoreError when the store is closed."""
         with self._ready:
             if self._closing:
@@ -124,7 +137,7 @@ class Writer:
             self._commit_group(group)
         self._connection.close()
 
-    def _take(self) -> list[Write | Append]:
+    def _take(self) -> list[Item]:
         with self._ready:
             self._busy = False
             while not self._queue and not self._closing:
@@ -133,14 +146,14 @@ class Writer:
             self._busy = bool(group)
             return group
 
-    def _commit_group(self, group: list[Write | Append]) -> None:
+    def _commit_group(self, group: list[Item]) -> None:
         try:
             self._execute_group(group)
         except Exception as error:  # whatever it was, nobody may wait for ever
             self._fail_group(group, error)
         self.acknowledge(group)
 
-    def _execute_group(self, group: list[Write | Append]) -> None:
+    def _execute_group(self, group: list[Item]) -> None:
         if self._broken:
             raise self._broken
         self._connection.execute("BEGIN IMMEDIATE")
@@ -148,6 +161,9 @@ class Writer:
         for item in group:
             if isinstance(item, Append):
                 item.result = self._collect(streams, item.stream, item.records, item.stamp)
+            elif isinstance(item, AppendAll):
+                for each in item.appends:
+                    self._collect(streams, each.stream, each.records, each.stamp)
             else:
                 self._execute(item, streams)
         self._write_segments(streams)
@@ -205,7 +221,7 @@ class Writer:
                     self._connection.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?)", row)
                     first += len(run)
 
-    def _fail_group(self, group: list[Write | Append], error: Exception) -> None:
+    def _fail_group(self, group: list[Item], error: Exception) -> None:
         failure = _as_store_error(error, self._path)
         if not self._rolled_back() or _primary_code(error) in _FATAL:
             self._broken = failure
@@ -220,9 +236,9 @@ class Writer:
             return False
         return True
 
-    def acknowledge(self, group: list[Write | Append]) -> None:
+    def acknowledge(self, group: list[Item]) -> None:
         """Tell every caller of a group how it ended."""
-        by_loop: dict[asyncio.AbstractEventLoop, list[Write | Append]] = {}
+        by_loop: dict[asyncio.AbstractEventLoop, list[Item]] = {}
         for item in group:
             by_loop.setdefault(item.loop, []).append(item)
         for loop, items in by_loop.items():
@@ -230,10 +246,13 @@ class Writer:
                 loop.call_soon_threadsafe(_resolve, items)
 
 
-def _resolve(items: list[Write | Append]) -> None:
+def _resolve(items: list[Item]) -> None:
     for item in items:
+        if isinstance(item, AppendAll):
+            _guarded(item.loop, item.done, item.error)
+            continue
         if item.error is None and item.after is not None:
-            _call_after(item, item.after)
+            _guarded(item.loop, item.after, item.result)
         if item.future.done():  # its caller was cancelled; the write stands
             continue
         if item.error is not None:
@@ -242,12 +261,12 @@ def _resolve(items: list[Write | Append]) -> None:
             item.future.set_result(item.result)
 
 
-def _call_after(item: Write | Append, after: Callable[[Any], None]) -> None:
+def _guarded(loop: asyncio.AbstractEventLoop, call: Callable[[Any], None], argument: Any) -> None:
     try:
-        after(item.result)
+        call(argument)
     except Exception as error:  # the write stands, and those behind it in the group must hear of theirs
         context = {"message": "what follows a committed write failed", "exception": error}
-        item.loop.call_exception_handler(context)
+        loop.call_exception_handler(context)
 
 
 def _primary_code(error: BaseException) -> int:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from edgeyard.cli import hub_groups, hub_routes
 from edgeyard.cli.hubs import HomeOption, home_folder, run_async
 from edgeyard.cli.render import Output, print_json, print_note, print_table
 from iot_core.errors import InputError
@@ -16,6 +17,8 @@ from iot_core.errors import InputError
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Run a local IoT Hub and look into it.")
+app.add_typer(hub_routes.app, name="routes")
+app.add_typer(hub_groups.app, name="consumer-groups")
 
 
 class Durability(StrEnum):
@@ -23,6 +26,15 @@ class Durability(StrEnum):
 
     FULL = "full"
     NORMAL = "normal"
+
+
+class TierName(StrEnum):
+    """Pricing tiers of IoT Hub."""
+
+    F1 = "F1"
+    S1 = "S1"
+    S2 = "S2"
+    S3 = "S3"
 
 
 class EnvFormat(StrEnum):
@@ -39,18 +51,36 @@ def run(
     http_port: Annotated[
         int | None, typer.Option(help="HTTPS port. Default: 443 where it may, else 8443.", show_default=False)
     ] = None,
+    eventhub_plain_port: Annotated[
+        int | None,
+        typer.Option(help="Serve AMQP without TLS too, for clients of the Event Hubs emulator.", show_default=False),
+    ] = None,
     durability: Annotated[
         Durability, typer.Option(help="full: acknowledge after the sync to disk. normal: faster, a power cut may lose.")
     ] = Durability.FULL,
+    tier: Annotated[
+        TierName, typer.Option(help="Whose limits hold: configurations of F1; with --throttle, jobs too.")
+    ] = TierName.S3,
+    throttle: Annotated[
+        bool, typer.Option("--throttle/--no-throttle", help="Jobs as slow, and as few at once, as the tier allows.")
+    ] = False,
 ) -> None:
-    """Run a local IoT Hub until Ctrl-C: MQTT over TLS on 8883, HTTPS on 443 or 8443.
+    """Run a local IoT Hub until Ctrl-C: MQTT over TLS on 8883, AMQP on 5671, HTTPS on 443 or 8443.
 
     Example: edgeyard hub run --host 127.0.0.1
     """
     from local_hub.config import HubConfig
     from local_hub.local_hub import serve
 
-    config = HubConfig(home=home_folder(home), host=host, http_port=http_port, durability=durability.value)
+    config = HubConfig(
+        home=home_folder(home),
+        host=host,
+        http_port=http_port,
+        eventhub_plain_port=eventhub_plain_port,
+        durability=durability.value,
+        tier=tier.value,
+        throttle=throttle,
+    )
     serve(config, announce=lambda line: print(line, flush=True), warn=print_note)
 
 

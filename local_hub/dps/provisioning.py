@@ -52,7 +52,7 @@ class Provisioning:
             asked, _, path = resource.partition("/")
             named = token.resource.partition("/")[0]
             wanted = f"{named}/{path}" if _bare(named) in self._names | {_bare(asked)} else resource
-            sas.verify(token, resource=wanted, keys=self.identity.keys, now=self._core.clock.now())
+            sas.verify(token, resource=wanted, keys=self.identity.keys, now=self._core.token_clock.now())
         except SasError as error:
             raise unauthorized() from error
         if token.policy != OWNER:

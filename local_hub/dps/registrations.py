@@ -45,6 +45,8 @@ class Registrations:
 
     async def register(self, attempt: Attempt) -> Registration:
         """Assign the device to the hub; the registration says how that went, and is on disk."""
+        # First without the writer, which nobody may keep busy who is not let in.
+        self.check(attempt)
 
         def work(connection: sqlite3.Connection) -> Change[Registration]:
             change = self._register(connection, self._attested(connection, attempt))
@@ -93,7 +95,7 @@ class Registrations:
     def _attested(self, connection: sqlite3.Connection, attempt: Attempt) -> Attested:
         if attempt.login.id_scope.lower() != self._id_scope.lower():
             raise unauthorized()
-        return attest(connection, attempt, self._core.clock.now())
+        return attest(connection, attempt, self._core.token_clock.now())
 
     def _register(self, connection: sqlite3.Connection, attested: Attested) -> Change[Registration]:
         before = load_registration(connection, attested.registration_id)

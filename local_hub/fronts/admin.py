@@ -11,6 +11,7 @@ POST /stop   202, then the hub stops as on SIGTERM
 
 GET /authorities lists the trusted certificate authorities, POST /authorities trusts those in its body (PEM or DER),
 DELETE /authorities?thumbprint=SHA256 trusts one no longer; all three print authorities as ``Authority.document``.
+``admin_events`` has what lies under /eventhub and /routing.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from iot_core.errors import HubError
+from iot_core.errors import HubError, InputError
 from local_hub.authorities import Authority
 from local_hub.fronts.admin_c2d import post_c2d
+from local_hub.fronts.admin_events import event_routes, partition_events
 from local_hub.hub import Hub
 from transport.certificates import write_private
 
@@ -69,6 +71,7 @@ class AdminFront:
             ("GET", "/authorities"): self._get_authorities,
             ("POST", "/authorities"): self._post_authorities,
             ("DELETE", "/authorities"): self._delete_authority,
+            **event_routes(hub),
         }
 
     def protocol(self) -> asyncio.Protocol:
@@ -86,13 +89,15 @@ class AdminFront:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if not self._allowed(request):
             return _text(401, "The admin door needs 'Authorization: Bearer TOKEN'; the token is in hub/admin.token.")
-        handler = self._routes.get((request.method, request.path))
+        handler = self._routes.get((request.method, request.path)) or partition_events(self._hub, request)
         if handler is None:
             return _text(404, f"The admin door has {', '.join(f'{verb} {path}' for verb, path in self._routes)}.")
         try:
             return await handler(request)
         except HubError as error:
             return _text(error.status, error.message)
+        except InputError as error:
+            return _text(400, str(error))
 
     def _allowed(self, request: web.BaseRequest) -> bool:
         given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")

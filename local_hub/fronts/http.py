@@ -7,6 +7,7 @@ import logging
 import re
 import weakref
 from collections.abc import Mapping
+from http import HTTPStatus
 
 import orjson
 from aiohttp import web
@@ -18,10 +19,12 @@ from aiohttp.web_protocol import RequestHandler
 from iot_core.errors import HubError, InputError
 from iot_core.hub_errors import hub_error
 from local_hub.auth import Principal
+from local_hub.faults import CutError, LostError
 from local_hub.fronts import refusals
 from local_hub.fronts.envelopes import Envelope, error_body
 from local_hub.fronts.http_connection import HttpConnection
 from local_hub.fronts.rest.call import Call, Reply, identity_of
+from local_hub.fronts.rest.operations import operation_of
 from local_hub.fronts.rest.routes import Match, allowed_methods, match, segments_of
 from local_hub.fronts.websocket import ProtocolFactories
 from local_hub.hub import Hub
@@ -81,6 +84,25 @@ class HttpFront:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         segments = segments_of(request.raw_path)
         found = match(request.method, segments)
+        try:
+            response = await self._respond(request, found, segments)
+        except (LostError, CutError) as error:
+            self._note(request, found, str(error))
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError from error
+        self._note(request, found, str(response.status))
+        return response
+
+    def _note(self, request: web.BaseRequest, found: Match | None, result: str) -> None:
+        params = found.params if found else {}
+        identity = "/".join(params[name] for name in ("device", "module") if name in params)
+        size = request.content_length or 0
+        self._hub.traffic_log.note("HTTPS", identity, "in", f"{request.method} {request.path}", size, result)
+
+    async def _respond(
+        self, request: web.BaseRequest, found: Match | None, segments: tuple[str, ...]
+    ) -> web.Response:
         envelope = found.route.envelope if found else Envelope.REGISTRY
         try:
             reply = await self._handle(request, found, segments)
@@ -107,9 +129,14 @@ class HttpFront:
         if route.handler is None:
             raise refusals.not_built(f"{route.feature} ({route.verb} {route.path})")
         _check_api_version(request.query.get("api-version"))
+        admission, device = self._hub.admission, found.params.get("device")
+        admission.check_login(device)
         principal = self._authorize(request, found, segments)
         await _invite_body(request)
-        return await route.handler(await _call(self._hub, request, found, principal))
+        call = await _call(self._hub, request, found, principal)
+        if not admission.idle:
+            await admission.admit(device, operation_of(route), len(call.payload))
+        return await route.handler(call)
 
     def _authorize(self, request: web.BaseRequest, found: Match, segments: tuple[str, ...]) -> Principal:
         """Who calls; HubError 401 unless token or certificate covers the resource and grants what the route needs.
@@ -119,7 +146,7 @@ class HttpFront:
         token, chain = request.headers.get("Authorization", ""), _certificates(request)
         resource = "/".join((request.headers.get("Host", ""), *segments))
         if found.route.guard is not None:
-            return found.route.guard(self._hub, token, resource)
+            return found.route.guard(self._hub, token, resource, chain)
         if found.route.permission is Permission.DEVICE_CONNECT and "device" in found.params:
             return self._hub.auth.device(identity_of(found.params), token, resource, chain)
         return self._hub.auth.service(token, resource, found.route.permission, chain)
@@ -128,7 +155,11 @@ class HttpFront:
         if error.status == 401 and envelope is not Envelope.PROVISIONING:
             envelope = Envelope.REGISTRY
         body = error_body(error, envelope, self._hub.clock.now())
-        return _response(error.status, body, {envelope.header: error.name})
+        response = _response(error.status, body, {envelope.header: error.name})
+        if error.status == HTTPStatus.TOO_MANY_REQUESTS:
+            # So does the service, which says nothing of Retry-After.
+            response.force_close()
+        return response
 
 
 async def _call(hub: Hub, request: web.BaseRequest, found: Match, principal: Principal) -> Call:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from iot_core.errors import EdgeyardError, HubError, InputError, MessageError
 from iot_core.identity import Identity
 from iot_core.limits import MQTT_KEEP_ALIVE_MAX_S
 from iot_core.message import Message
-from iot_core.mqtt import NOT_AUTHORIZED, Connect, Publish, SubAck, Subscribe, UnsubAck, Unsubscribe
+from iot_core.mqtt import NOT_AUTHORIZED, SERVER_UNAVAILABLE, Connect, Publish, SubAck, Subscribe, UnsubAck, Unsubscribe
 from iot_core.topics import Telemetry, parse_device_topic, parse_username
 from local_hub.auth import NEVER, Principal
+from local_hub.faults import CutError, FaultKind, LostError
 from local_hub.fronts.mqtt_link import MqttLink, checked_message, with_property
 from local_hub.fronts.mqtt_provisioning import ProvisioningMqtt, is_provisioning
 from local_hub.fronts.mqtt_sessions import MqttSessions, SessionKey
@@ -27,6 +28,9 @@ from local_hub.hub import Hub
 from transport.mqtt_server import MqttServerProtocol, ServerLimits
 
 __all__ = ["MqttFront"]
+
+_LONGEST_ID = 257
+"""Of a client id that may be one: device/module. What is longer only pretends."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +58,7 @@ class MqttFront:
         self._limits = ServerLimits(max_keep_alive_seconds=MQTT_KEEP_ALIVE_MAX_S)
         self._clients: set[_Client] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._forget_tokens = hub.token_clock.watch(self._tokens_aged)
 
     def protocol(self) -> asyncio.Protocol:
         """A protocol for one connection."""
@@ -61,6 +66,7 @@ class MqttFront:
 
     async def stop(self) -> None:
         """End every connection; returns once what they had published is taken."""
+        self._forget_tokens()
         clients = list(self._clients)
         for client in clients:
             client.will = None
@@ -77,11 +83,35 @@ class MqttFront:
         if is_provisioning(packet):
             connection.hand_to(self._provisioning, packet)
             return
+        if self._hub.admission.idle:
+            self._let_in(connection, packet)
+        else:
+            self._spawn(self._admit(connection, packet))
+
+    async def _admit(self, connection: MqttServerProtocol, packet: Connect) -> None:
+        """Let a client in where faults and throttles do; one that is lost is never answered."""
+        try:
+            await self._hub.admission.admit_login(packet.client_id.partition("/")[0])
+        except LostError:
+            _log.info("%s: connection lost by a fault", packet.client_id)
+        except CutError as error:
+            connection.close(str(error))
+        except HubError as error:
+            throttled = error.status == HTTPStatus.TOO_MANY_REQUESTS
+            self._refuse(connection, packet, error, SERVER_UNAVAILABLE if throttled else NOT_AUTHORIZED)
+        else:
+            self._let_in(connection, packet)
+
+    def _refuse(self, connection: MqttServerProtocol, packet: Connect, error: EdgeyardError, code: int) -> None:
+        _log.info("%s: connection refused: %s", packet.client_id, error)
+        self._hub.traffic_log.note("MQTT", packet.client_id[:_LONGEST_ID], "in", "CONNECT", 0, f"refused: {error}")
+        connection.refuse(code)
+
+    def _let_in(self, connection: MqttServerProtocol, packet: Connect) -> None:
         try:
             client = self._log_in(connection, packet)
         except EdgeyardError as error:
-            _log.info("%s: connection refused: %s", packet.client_id, error)
-            connection.refuse(NOT_AUTHORIZED)
+            self._refuse(connection, packet, error, NOT_AUTHORIZED)
             return
         if client.model_id is None:
             self._restore(connection, client)
@@ -157,6 +187,8 @@ class MqttFront:
         connection.session = client
         self._clients.add(client)
         self._hub.sessions.attach(client.link.identity, client.link)
+        self._hub.traffic_log.note("MQTT", client.link.identity.path, "in", "CONNECT", 0, "accepted")
+        self._take_over(client.link.identity)
         client.link.deliver()
         self._cut_at_expiry(client)
         if not client.keeps_session:
@@ -164,11 +196,22 @@ class MqttFront:
         elif stored is None:
             self._spawn(self._sessions.save(client.session, {}))
 
+    def _take_over(self, identity: Identity) -> None:
+        """Play the second client of an identity, where a fault wants one."""
+        faults = self._hub.admission.faults
+        if faults.active and faults.strikes(FaultKind.TAKEOVER, identity.device_id):
+            self._hub.sessions.take_over(identity)
+
+    def _tokens_aged(self) -> None:
+        for client in self._clients:
+            self._cut_at_expiry(client)
+
     def _cut_at_expiry(self, client: _Client) -> None:
-        # Tokens live on real time even where the hub's clock is moved: no client could log in again otherwise.
         if client.principal.expires_at == NEVER:
             return
-        remaining = max(client.principal.expires_at - time.time(), 0.0)
+        if client.expiry is not None:
+            client.expiry.cancel()
+        remaining = max(client.principal.expires_at - self._hub.token_clock.now(), 0.0)
         loop = asyncio.get_running_loop()
         client.expiry = loop.call_later(remaining, client.link.close, "its token has expired")
 

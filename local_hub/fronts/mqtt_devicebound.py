@@ -15,23 +15,22 @@ from iot_core.limits import CLOUD_TO_DEVICE_QUEUE_DEPTH
 from iot_core.mqtt import Publish
 from iot_core.topics import devicebound
 from local_hub.c2d import CloudToDevice, Delivery
-from transport.mqtt_server import MqttServerProtocol
 
 __all__ = ["Devicebound"]
 
 
 class Devicebound:
-    """A ``local_hub.pump.Receiver`` of one device's messages; ``next_packet_id`` gives a number that is not in use."""
+    """A ``local_hub.pump.Receiver`` of one device's messages; ``send`` sends a packet, ``next_packet_id`` gives a number that is not in use."""
 
     def __init__(
         self,
         c2d: CloudToDevice,
-        connection: MqttServerProtocol,
+        send: Callable[[Publish], None],
         identity: Identity,
         next_packet_id: Callable[[], int],
     ) -> None:
         self._c2d = c2d
-        self._connection = connection
+        self._send = send
         self._identity = identity
         self._next_packet_id = next_packet_id
         self._qos = 1
@@ -62,7 +61,7 @@ class Devicebound:
         """Send a message; one that comes again has a new packet id, and the old one no longer counts."""
         packet_id = self._next_packet_id() if self._qos else 0
         topic = devicebound(self._identity, item.message)
-        self._connection.send(Publish(topic=topic, payload=item.message.body, qos=self._qos, packet_id=packet_id))
+        self._send(Publish(topic=topic, payload=item.message.body, qos=self._qos, packet_id=packet_id))
         if not self._qos:
             self._c2d.complete_soon(item.device_id, item.lock_token)
             return

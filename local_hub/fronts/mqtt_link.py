@@ -37,6 +37,7 @@ from iot_core.topics import (
 from local_hub.auth import Principal
 from local_hub.fronts.envelopes import Envelope, error_body
 from local_hub.fronts.mqtt_devicebound import Devicebound
+from local_hub.fronts.mqtt_gate import Gate
 from local_hub.hub import Hub
 from local_hub.sessions import LinkClosedError
 from transport.mqtt_server import MqttServerProtocol
@@ -66,7 +67,9 @@ class MqttLink:
         self._calls: dict[str, asyncio.Future[tuple[int, bytes]]] = {}
         self._request_ids = itertools.count(1)
         self._packet_ids = itertools.cycle(range(1, 65_536))
-        self._devicebound = Devicebound(hub.c2d, connection, identity, self._next_packet_id)
+        self._devicebound = Devicebound(hub.c2d, self._send, identity, self._next_packet_id)
+        self._gate: Gate | None = None
+        self._log = hub.traffic_log.recorder("MQTT", identity)
         self._closed = False
 
     # -- the core's side
@@ -87,7 +90,7 @@ class MqttLink:
         answer: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
         self._calls[request_id] = answer
         try:
-            self._connection.send(Publish(topic=method_request(name, request_id), payload=payload, qos=0))
+            self._send(Publish(topic=method_request(name, request_id), payload=payload, qos=0))
             return await answer
         finally:
             del self._calls[request_id]
@@ -96,6 +99,7 @@ class MqttLink:
         """End the connection; from now on nobody finds the link or waits on it."""
         if not self._closed:
             _log.info("%s: connection closed: %s", self.identity, reason)
+            self._log.note("out", "connection closed", 0, reason)
             self.ended()
             self._connection.close(reason)
 
@@ -106,6 +110,8 @@ class MqttLink:
         self._closed = True
         self._hub.sessions.detach(self.identity, self)
         self._devicebound.stop()
+        if self._gate is not None:
+            self._gate.stop()
         for call in self._calls.values():
             if not call.done():
                 call.set_exception(LinkClosedError(f"{self.identity} disconnected before it answered"))
@@ -135,7 +141,16 @@ class MqttLink:
         self._devicebound.acknowledged(packet_id)
 
     def receive(self, publish: Publish) -> None:
-        """Take one publish; ends the connection for what IoT Hub does not take."""
+        """Take one publish, or have it wait its turn where faults and throttles stand."""
+        if self._hub.admission.idle and (self._gate is None or self._gate.is_empty):
+            self.take(publish)
+            return
+        if self._gate is None:
+            self._gate = Gate(self._hub.admission, self)
+        self._gate.put(publish)
+
+    def take(self, publish: Publish) -> None:
+        """Take one publish now; ends the connection for what IoT Hub does not take."""
         if self._closed:
             return
         self._hub.sessions.touch(self.identity)
@@ -148,6 +163,23 @@ class MqttLink:
             task = asyncio.create_task(self._finish(publish, work))
             self._work.add(task)
             task.add_done_callback(self._work.discard)
+
+    def lose(self, publish: Publish) -> None:
+        """Act as if a publish had never come."""
+        self._log.note("in", _kind_of(publish), len(publish.payload), "lost")
+        if publish.qos:
+            self._connection.forget(publish.packet_id)
+
+    def refuse(self, publish: Publish, error: HubError) -> None:
+        """Answer a twin request with the status of a refusal; MQTT has no such answer to anything else."""
+        self._log.note("in", _kind_of(publish), len(publish.payload), error.name)
+        topic = parse_device_topic(publish.topic)
+        if not isinstance(topic, TwinGet | TwinPatch):
+            self.close(str(error))
+            return
+        self._acknowledge(publish)
+        if Subscription.TWIN_RESPONSES in self._granted:
+            self._connection.send(self._refusal(topic, error))
 
     async def drained(self) -> None:
         """Wait until the core has taken everything that was published."""
@@ -163,6 +195,7 @@ class MqttLink:
         if isinstance(topic, MethodResponse):
             self._method_answered(topic, publish.payload)
             self._acknowledge(publish)
+            self._log.note("in", _kind_of(publish), len(publish.payload), "taken")
             return None
         if publish.qos == 0 and len(self._work) >= MOST_UNCONFIRMED:
             _log.warning("%s: publishes faster than the disk takes it: QoS 0, so dropped", self.identity)
@@ -182,6 +215,7 @@ class MqttLink:
             self.close("the hub failed on a publish")
         else:
             self._acknowledge(publish)
+            self._log.note("in", _kind_of(publish), len(publish.payload), "taken")
             if answer is not None:
                 self._connection.send(answer)
 
@@ -203,9 +237,12 @@ class MqttLink:
         try:
             answer = self._twin_got(topic) if isinstance(topic, TwinGet) else await self._twin_patched(topic, payload)
         except HubError as error:
-            body = error_body(error, Envelope.PLAIN, self._hub.clock.now())
-            answer = Publish(topic=twin_response(error.status, topic.request_id), payload=body)
+            answer = self._refusal(topic, error)
         return answer if Subscription.TWIN_RESPONSES in self._granted else None
+
+    def _refusal(self, topic: TwinGet | TwinPatch, error: HubError) -> Publish:
+        body = error_body(error, Envelope.PLAIN, self._hub.clock.now())
+        return Publish(topic=twin_response(error.status, topic.request_id), payload=body)
 
     def _twin_got(self, topic: TwinGet) -> Publish:
         view = self._hub.twins.device_view(self.identity)
@@ -227,7 +264,17 @@ class MqttLink:
         if qos is None or self._closed:
             return
         packet_id = self._next_packet_id() if qos else 0
-        self._connection.send(Publish(topic=topic, payload=payload, qos=qos, packet_id=packet_id))
+        self._send(Publish(topic=topic, payload=payload, qos=qos, packet_id=packet_id))
+
+    def _send(self, publish: Publish) -> None:
+        """Send what the hub sends of its own accord; faults may delay it or let it vanish."""
+        faults = self._hub.admission.faults
+        wait = faults.outgoing(self.identity.device_id) if faults.active else 0.0
+        self._log.note("out", _kind_of(publish), len(publish.payload), "lost" if wait is None else "sent")
+        if wait:
+            asyncio.get_running_loop().call_later(wait, self._connection.send, publish)
+        elif wait is not None:
+            self._connection.send(publish)
 
     def _next_packet_id(self) -> int:
         return next(number for number in self._packet_ids if not self._devicebound.uses(number))
@@ -244,6 +291,14 @@ def checked_message(topic: Telemetry, payload: bytes, *, retain: bool) -> Messag
 def with_property(message: Message, name: str, value: str) -> Message:
     """The message with one more property."""
     return Message(message.body, {**message.properties, name: value}, message.system)
+
+
+def _kind_of(publish: Publish) -> str:
+    """What the traffic log calls a publish: the part of its topic that does not change from one to the next."""
+    topic = publish.topic
+    if topic.startswith("devices/"):
+        return "cloud-to-device message" if "/messages/devicebound/" in topic else "telemetry"
+    return topic.partition("?")[0].rstrip("/")
 
 
 def _json_object(payload: bytes) -> JsonObject:

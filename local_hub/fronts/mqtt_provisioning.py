@@ -41,6 +41,9 @@ from transport.mqtt_server import MqttServerProtocol
 
 __all__ = ["ProvisioningMqtt", "is_provisioning"]
 
+MOST_PENDING = 16
+"""Requests of one connection that may wait for their answers; a device has one, and who has more is cut off."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -58,6 +61,7 @@ class _Client:
 
     attempt: Attempt
     qos: int | None = None
+    pending: int = 0
     packet_ids: Iterator[int] = field(default_factory=lambda: itertools.cycle(range(1, 65_536)))
 
 
@@ -102,9 +106,10 @@ class ProvisioningMqtt:
         except MessageError as error:
             connection.close(str(error))
             return
-        if packet.qos > 1:
-            connection.close("the provisioning service takes no QoS 2")
+        if packet.qos > 1 or client.pending >= MOST_PENDING:
+            connection.close("the provisioning service takes no QoS 2, and few requests at a time")
             return
+        client.pending += 1
         task = asyncio.create_task(self._answer(connection, client, request, packet))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -141,6 +146,7 @@ class ProvisioningMqtt:
         self, connection: MqttServerProtocol, client: _Client, request: Register | StatusQuery, packet: Publish
     ) -> None:
         topic, body = await self._result(client, request, packet.payload)
+        client.pending -= 1
         if packet.qos:
             connection.ack(packet.packet_id)
         if client.qos is not None:

@@ -154,12 +154,18 @@ class Delivery:
         return True
 
     def _next(self, connection: sqlite3.Connection) -> _Batch | None:
-        cursor = self._cursor(connection)
-        segment = store_streams.segment_at(connection, self._stream, cursor)
-        if segment is None:
-            return None
-        messages = tuple(map(decode_record, islice(segment.records_from(cursor), BATCH_MESSAGES)))
-        return _Batch(messages=messages, end=max(cursor, segment.first) + len(messages))
+        messages: list[HubMessage] = []
+        end = self._cursor(connection)
+        while len(messages) < BATCH_MESSAGES:
+            segment = store_streams.segment_at(connection, self._stream, end)
+            if segment is None:
+                break
+            start = max(end, segment.first)
+            taken = islice(segment.records_from(start), BATCH_MESSAGES - len(messages))
+            before = len(messages)
+            messages += map(decode_record, taken)
+            end = start + len(messages) - before
+        return _Batch(messages=tuple(messages), end=end) if messages else None
 
     def _cursor(self, connection: sqlite3.Connection) -> int:
         row = connection.execute("SELECT next FROM endpoint_cursors WHERE endpoint = ?", (self._stream,)).fetchone()

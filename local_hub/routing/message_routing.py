@@ -21,13 +21,15 @@ from local_hub.eventhub.messages import encode_record
 from local_hub.events import Event
 from local_hub.home import write_json
 from local_hub.routing.delivery import Delivery, queue_stream
-from local_hub.routing.router import FindTwin, Router
+from local_hub.routing.router import FindTwin, Router, routed_message
 from local_hub.routing.settings import (
     BUILT_IN,
+    SOURCES,
     Endpoint,
     RoutingSettings,
     RoutingSettingsError,
     WebhookEndpoint,
+    parse_route_settings,
     parse_settings,
 )
 from local_hub.routing.sinks import FileSink, Sink, WebhookSink
@@ -89,7 +91,7 @@ class MessageRouting:
 
         Once that is on disk, call ``announce``.
         """
-        return self._appended(message, lambda: self._store.read(partial(_twin, identity=message.identity)))
+        return self._appended(message, self._twin_of(message.identity))
 
     def appended_events(self, connection: sqlite3.Connection, events: Iterable[Event]) -> list[Appended]:
         """The same for events of the hub itself, inside the transaction that they tell of."""
@@ -107,12 +109,25 @@ class MessageRouting:
         for delivery in self._deliveries.values():
             delivery.wake()
 
+    def endpoints_of(self, message: HubMessage) -> list[str]:
+        """The names of the endpoints that a message would go to."""
+        return [endpoint for endpoint, _ in self._router.destinations(message, self._twin_of(message.identity))]
+
+    def matches(self, route: object, message: HubMessage) -> bool:
+        """Whether one route, which need not be one of the settings', takes a message; RoutingSettingsError."""
+        parsed = parse_route_settings(route, self.settings)
+        routed = routed_message(message, self._twin_of(message.identity))
+        return SOURCES[parsed.source] == message.source and parsed.condition.accepts(routed)
+
     def endpoint_states(self) -> dict[str, JsonObject]:
         """How each custom endpoint fares: messages waiting, delivered, given up, failures, the last error."""
         return {
             name: {"waiting": delivery.waiting(), **delivery.state.document}
             for name, delivery in self._deliveries.items()
         }
+
+    def _twin_of(self, identity: Identity) -> FindTwin:
+        return lambda: self._store.read(partial(_twin, identity=identity))
 
     def _appended(self, message: HubMessage, find_twin: FindTwin) -> list[Appended]:
         return [

@@ -88,3 +88,15 @@ def connect(hub: Hub) -> Callable[..., FakeLink]:
         return link
 
     return attach
+
+
+@pytest.fixture
+def becomes_true() -> Callable[[Callable[[], object]], Awaitable[None]]:
+    """Asks a condition again and again until it holds; ten seconds at most."""
+
+    async def wait(condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+    return wait

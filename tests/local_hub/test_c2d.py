@@ -344,7 +344,7 @@ async def test_nothing_is_acknowledged_or_handed_out_before_it_is_on_disk(
     "options",
     [{"default_ttl_s": 59}, {"default_ttl_s": 172_801}, {"max_delivery_count": 0}, {"max_delivery_count": 101}],
 )
-def test_options_outside_the_service_s_ranges_are_refused(options: dict[str, int]) -> None:
+def test_options_outside_the_service_s_ranges_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match="must be from"):
         C2dOptions(**options)
 

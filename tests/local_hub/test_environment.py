@@ -12,6 +12,7 @@ from local_hub.home import HubHome
 
 CONNECTION_STRING = "HostName=localhost;SharedAccessKeyName=iothubowner;SharedAccessKey=c2VjcmV0IGtleSBieXRlcw=="
 
+EVENTHUB = "Endpoint=sb://localhost/;SharedAccessKeyName=service;SharedAccessKey=c2VjcmV0;EntityPath=local"
 PROVISIONING = {"version": 1, "host": "localhost", "id_scope": "0ne0A1B2C3D", "connection_string": "HostName=dps"}
 
 
@@ -22,6 +23,7 @@ def home(tmp_path: Path) -> Path:
     files = HubHome(folder)
     files.create()
     files.owner_connection_string.write_text(CONNECTION_STRING + "\n")
+    files.eventhub_connection_string.write_text(EVENTHUB + "\n")
     files.provisioning.write_text(json.dumps(PROVISIONING))
     for file in (files.bundle, files.authority):
         file.write_text("PEM")
@@ -31,6 +33,7 @@ def home(tmp_path: Path) -> Path:
 def test_the_variables_point_every_sdk_at_the_hub(home: Path) -> None:
     variables = hub_environment(home)
     assert variables["IOTHUB_CONNECTION_STRING"] == CONNECTION_STRING
+    assert variables["EVENTHUB_CONNECTION_STRING"] == EVENTHUB
     assert variables["PROVISIONING_HOST"] == "localhost"
     assert variables["PROVISIONING_IDSCOPE"] == "0ne0A1B2C3D"
     assert variables["DPS_CONNECTION_STRING"] == "HostName=dps"

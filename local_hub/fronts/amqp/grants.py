@@ -125,7 +125,7 @@ class Grants:
             principal = self._hub.auth.device(_identity_in(token.resource), token_text, token.resource)
             return principal.rights, principal.expires_at
         policy = self._hub.policies.get(token.policy)
-        keys = policy.keys
+        keys: tuple[str, ...] = policy.keys
         if "://" in token.resource:
             keys += tuple(base64.b64encode(key.encode()).decode() for key in keys)
         try:

@@ -1,7 +1,8 @@
 """The provisioning service over HTTPS: what devices call (DPS REST reference, "Runtime Registration") and what services
 call ("Individual Enrollment", "Enrollment Group", "Device Registration State").
 
-Devices name the ID scope as the first segment of the path; they are judged by what the operation itself checks.
+Devices name the ID scope as the first segment of the path. They are judged before their body is read, and by the
+operation once more.
 """
 
 from __future__ import annotations
@@ -34,19 +35,21 @@ __all__: list[str] = []
 _Handler = Callable[[Call], Awaitable[Reply]]
 
 
-def device(_hub: Hub, _token: str, _resource: str) -> Principal:
-    """The guard of what devices call: nobody is turned away here."""
-    return Principal(name="", rights=Permission(0), expires_at=0.0)
+def device(hub: Hub, token: str, resource: str, chain: tuple[bytes, ...]) -> Principal:
+    """The guard of what devices call: an enrolment that lets the device of the path in."""
+    scope, _, registration_id = resource.split("/")[1:4]
+    hub.provisioning.registrations.check(_attempt(scope, registration_id, token, chain))
+    return Principal(name=registration_id, rights=Permission(0), expires_at=0.0)
 
 
-def service(hub: Hub, token: str, resource: str) -> Principal:
+def service(hub: Hub, token: str, resource: str, _chain: tuple[bytes, ...]) -> Principal:
     """The guard of what services call: the policy provisioningserviceowner."""
     return hub.provisioning.authorize(token, resource)
 
 
 async def register(call: Call) -> Reply:
     """202 and the operation to ask for; 200 and the outcome where that is a disabled enrolment."""
-    attempt = _attempt(call)
+    attempt = _attempt_of(call)
     body = call.json_object() if call.payload else {}
     if str(body.get("registrationId", attempt.login.registration_id)).lower() != attempt.login.registration_id.lower():
         raise provisioning_error("BadRequest", "registrationId in the body is not the one of the path.")
@@ -57,13 +60,13 @@ async def register(call: Call) -> Reply:
 
 
 async def get_operation(call: Call) -> Reply:
-    found = call.hub.provisioning.registrations.operation(_attempt(call), call.params["operation"])
+    found = call.hub.provisioning.registrations.operation(_attempt_of(call), call.params["operation"])
     return Reply(body=operation_body(found))
 
 
 async def look_up(call: Call) -> Reply:
     """The state alone, without an operation around it."""
-    found = call.hub.provisioning.registrations.lookup(_attempt(call))
+    found = call.hub.provisioning.registrations.lookup(_attempt_of(call))
     return Reply(body=operation_body(found)["registrationState"])
 
 
@@ -138,13 +141,17 @@ def _query_text(body: JsonObject) -> str:
     return text
 
 
-def _attempt(call: Call) -> Attempt:
+def _attempt_of(call: Call) -> Attempt:
+    token = call.headers.get("authorization", "")
+    return _attempt(call.params["scope"], call.params["registration"], token, call.chain)
+
+
+def _attempt(scope: str, registration_id: str, token: str, chain: tuple[bytes, ...]) -> Attempt:
     try:
-        registration_id = validate_registration_id(call.params["registration"])
+        login = ProvisioningLogin(id_scope=scope, registration_id=validate_registration_id(registration_id))
     except IdentityError as error:
         raise provisioning_error("BadRequest", f"{error}.") from error
-    login = ProvisioningLogin(id_scope=call.params["scope"], registration_id=registration_id)
-    return Attempt(login=login, token=call.headers.get("authorization", ""), chain=call.chain)
+    return Attempt(login=login, token=token, chain=chain)
 
 
 def _state(registration: Registration) -> Reply:

@@ -30,8 +30,8 @@ from local_hub.policies import Permission
 __all__ = ["ROUTES", "Handler", "Match", "Route", "allowed_methods", "match", "segments_of"]
 
 Handler = Callable[[Call], Awaitable[Reply]]
-Guard = Callable[[Hub, str, str], Principal]
-"""Hub, token and resource → who calls; HubError 401 for whoever may not."""
+Guard = Callable[[Hub, str, str, tuple[bytes, ...]], Principal]
+"""Hub, token, resource and certificates → who calls; HubError 401 for whoever may not."""
 
 
 @dataclass(frozen=True, kw_only=True)

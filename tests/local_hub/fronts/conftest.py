@@ -76,7 +76,7 @@ def start_hub(home: Path, host: str, *options: str) -> HubProcess:
 
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
-    running = start_hub(tmp_path_factory.mktemp("fronts"), free_loopback_address([8443, 8883]))
+    running = start_hub(tmp_path_factory.mktemp("fronts"), free_loopback_address([5671, 8443, 8883]))
     yield running
     running.stop()
 
@@ -84,7 +84,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
 @pytest.fixture
 def own_hub(tmp_path: Path) -> Iterator[Callable[[], HubProcess]]:
     """Starts a hub of the test's own; called again, it stops that and starts it anew on the same folder and address."""
-    host, started = free_loopback_address([8443, 8883]), list[HubProcess]()
+    host, started = free_loopback_address([5671, 8443, 8883]), list[HubProcess]()
 
     def start() -> HubProcess:
         if started:

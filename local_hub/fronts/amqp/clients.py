@@ -1,0 +1,97 @@
+"""One client: its connection, what it may do, and the work that goes on for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+from iot_core.amqp import Link, Sender
+from iot_core.errors import HubError, InputError
+from iot_core.identity import Identity
+from local_hub.fronts.amqp.conditions import condition_of
+from local_hub.fronts.amqp.device import AmqpDevice
+from local_hub.fronts.amqp.grants import Grants
+from local_hub.fronts.amqp.node import Node
+from local_hub.hub import Hub
+from transport.amqp_server import AmqpServerProtocol
+
+__all__ = ["Client"]
+
+_log = logging.getLogger(__name__)
+
+
+class Client:
+    """A connection with its tokens and links. ``devices`` are those that have links here."""
+
+    def __init__(self, hub: Hub, connection: AmqpServerProtocol) -> None:
+        self.hub = hub
+        self.connection = connection
+        self.grants = Grants(hub, connection.peer_chain_der, self.end_link)
+        self.devices: dict[Identity, AmqpDevice] = {}
+        self._links: dict[Link, Node] = {}
+        self._work: set[asyncio.Task[None]] = set()
+
+    @property
+    def host(self) -> str:
+        """The name that the client calls this hub by."""
+        opened = self.connection.peer_open
+        return (opened.hostname if opened else None) or self.hub.config.client_host
+
+    def add(self, link: Link, node: Node) -> None:
+        """A link that was let in."""
+        self._links[link] = node
+
+    def node_of(self, link: Link) -> Node | None:
+        """What a link is for; None once it is over."""
+        return self._links.get(link)
+
+    def senders(self, kind: type[Node]) -> Iterator[Sender]:
+        """The links to the client of one kind of node."""
+        for link, node in self._links.items():
+            if isinstance(node, kind) and isinstance(link, Sender):
+                yield link
+
+    def end_link(self, link: Link, error: HubError) -> None:
+        """Detach a link and say why; its node hears at once that it is over."""
+        self.over(link)
+        link.send_detach(condition_of(error))
+
+    def over(self, link: Link) -> None:
+        """A link is over; what it holds is let go of."""
+        self.grants.forget(link)
+        node = self._links.pop(link, None)
+        if node is not None:
+            node.ended()
+        for device in list(self.devices.values()):
+            if link in device.links:
+                device.remove(link)
+            if not device.links:
+                del self.devices[device.identity]
+
+    def close(self) -> None:
+        """The connection is over."""
+        for link in list(self._links):
+            self.over(link)
+        self.grants.close()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do work that outlasts a callback; what it raises is logged."""
+        task = asyncio.create_task(_logged(work))
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+        return task
+
+    async def drained(self) -> None:
+        """Wait until the core has taken everything that was sent."""
+        await asyncio.gather(*self._work)
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except (HubError, InputError) as error:
+        _log.info("not done: %s", error)
+    except Exception:
+        _log.exception("work of an AMQP link failed")

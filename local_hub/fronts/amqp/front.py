@@ -1,0 +1,142 @@
+"""The AMQP front: log-in, links and the end of connections (IoT Hub documentation, "Communicate with your IoT hub by
+using the AMQP protocol").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from iot_core.amqp import (
+    Delivery,
+    ErrorCondition,
+    Link,
+    Open,
+    Receiver,
+    Rejected,
+    SaslRequested,
+    Sender,
+    Settings,
+    error_condition,
+    errors,
+)
+from iot_core.errors import HubError
+from iot_core.hub_errors import hub_error
+from local_hub.fronts.amqp.clients import Client
+from local_hub.fronts.amqp.conditions import condition_of
+from local_hub.fronts.amqp.event_links import RefusedLinkError
+from local_hub.fronts.amqp.links import open_link
+from local_hub.fronts.amqp.redirect import RedirectError
+from local_hub.fronts.amqp.requests import Requests
+from local_hub.hub import Hub
+from transport.amqp_server import AmqpServerProtocol
+
+__all__ = ["AmqpFront"]
+
+CREDIT = 500
+"""Messages that a link takes before they are on disk."""
+REQUEST_CREDIT = 50
+"""Requests that a link takes before they are answered."""
+
+_log = logging.getLogger(__name__)
+
+
+class AmqpFront:
+    """The handler of every AMQP connection; connections come from ``protocol()``, also those over WebSocket."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._settings = Settings(container_id=hub.config.hub_name)
+        self._clients: set[Client] = set()
+
+    def protocol(self) -> asyncio.Protocol:
+        """A protocol for one connection."""
+        return AmqpServerProtocol(self, self._settings)
+
+    async def stop(self) -> None:
+        """End every connection; returns once what they had sent is taken."""
+        clients = list(self._clients)
+        for client in clients:
+            client.close()
+            client.connection.close(error_condition(errors.CONNECTION_FORCED, "the hub stops"))
+        for client in clients:
+            await client.drained()
+
+    # -- the handler that transport.amqp_server calls
+
+    def on_login(self, connection: AmqpServerProtocol, login: SaslRequested) -> None:
+        """Let a client in, or refuse it and say why in the log."""
+        try:
+            self._log_in(self._client(connection), login)
+        except HubError as error:
+            _log.info("SASL %s refused: %s", login.mechanism, error)
+            connection.refuse_login()
+        else:
+            connection.accept_login()
+
+    def on_open(self, connection: AmqpServerProtocol, peer: Open) -> None:
+        self._client(connection)
+
+    def on_attach(self, connection: AmqpServerProtocol, link: Link) -> None:
+        client = self._client(connection)
+        try:
+            node = open_link(client, link)
+        except HubError as error:
+            _refuse(client, link, condition_of(error))
+        except RefusedLinkError as refusal:
+            _refuse(client, link, condition_of(refusal.error, refusal.condition))
+        except RedirectError as redirect:
+            _refuse(client, link, redirect.condition)
+        else:
+            client.add(link, node)
+            link.send_attach(offered_capabilities=getattr(node, "capabilities", None))
+            if isinstance(link, Receiver):
+                link.keep_credit(REQUEST_CREDIT if isinstance(node, Requests) else CREDIT)
+
+    def on_detach(self, connection: AmqpServerProtocol, link: Link, error: ErrorCondition | None) -> None:
+        self._client(connection).over(link)
+
+    def on_delivery(self, connection: AmqpServerProtocol, link: Receiver, delivery: Delivery) -> None:
+        if node := self._client(connection).node_of(link):
+            try:
+                node.delivered(delivery)
+            except HubError as error:
+                link.settle(delivery, Rejected(error=condition_of(error)))
+
+    def on_credit(self, connection: AmqpServerProtocol, link: Sender) -> None:
+        if node := self._client(connection).node_of(link):
+            node.credited()
+
+    def on_update(self, connection: AmqpServerProtocol, link: Link, delivery: Delivery) -> None:
+        if isinstance(link, Sender) and (node := self._client(connection).node_of(link)):
+            node.updated(delivery)
+
+    def on_disconnect(self, connection: AmqpServerProtocol, clean: bool, reason: str) -> None:
+        client = self._client(connection)
+        client.close()
+        self._clients.discard(client)
+
+    # -- log-in
+
+    def _client(self, connection: AmqpServerProtocol) -> Client:
+        if not isinstance(connection.session, Client):
+            connection.session = Client(self._hub, connection)
+            self._clients.add(connection.session)
+        return connection.session
+
+    def _log_in(self, client: Client, login: SaslRequested) -> None:
+        """HubError IotHubUnauthorized or IotHubUnauthorizedAccess when the client may not come in."""
+        if login.mechanism == "PLAIN":
+            name, at, _hub = (login.username or "").partition("@sas.")
+            if at:
+                client.grants.put("", login.password or "")
+            else:
+                client.grants.put_key(name, login.password or "")
+        elif login.mechanism == "EXTERNAL" and not client.connection.peer_chain_der:
+            raise hub_error("IotHubUnauthorized", "SASL EXTERNAL needs a client certificate in the TLS handshake.")
+
+
+def _refuse(client: Client, link: Link, condition: ErrorCondition) -> None:
+    client.over(link)
+    _log.info("link %r refused: %s", link.name, condition.description)
+    link.refuse(condition)

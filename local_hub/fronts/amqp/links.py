@@ -1,0 +1,171 @@
+"""What the client wants with a link: its address and direction, who may have it, and the node that serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from iot_core.amqp import Link, Receiver, Sender
+from iot_core.amqp_addresses import (
+    Cbs,
+    Devicebound,
+    DeviceEvents,
+    DeviceMethods,
+    DeviceTwin,
+    EventHubEntity,
+    EventPartition,
+    Feedback,
+    FileNotifications,
+    HubEvents,
+    Management,
+    ServiceDevicebound,
+    parse_address,
+)
+from iot_core.hub_errors import hub_error
+from iot_core.identity import Identity
+from local_hub.fronts import refusals
+from local_hub.fronts.amqp.cbs import CbsAnswers, CbsRequests
+from local_hub.fronts.amqp.clients import Client
+from local_hub.fronts.amqp.device import AmqpDevice
+from local_hub.fronts.amqp.event_links import EventLink
+from local_hub.fronts.amqp.management import ManagementAnswers, ManagementRequests
+from local_hub.fronts.amqp.method_links import MethodAnswersLink, MethodCallsLink
+from local_hub.fronts.amqp.node import Node
+from local_hub.fronts.amqp.queue_links import DeviceboundLink, FeedbackLink
+from local_hub.fronts.amqp.redirect import redirect_of
+from local_hub.fronts.amqp.sending import ServiceDeviceboundLink, TelemetryLink
+from local_hub.fronts.amqp.twin_links import TwinAnswersLink, TwinRequestsLink
+
+__all__ = ["open_link"]
+
+_Opener: TypeAlias = Callable[[Client, Any, Any], Node]
+
+
+def open_link(client: Client, link: Link) -> Node:
+    """The node of a link that the client attaches; it is let in when this returns.
+
+    HubError, RefusedLinkError or RedirectError when it is not.
+    """
+    terminus = link.attach and (link.attach.source if isinstance(link, Sender) else link.attach.target)
+    text = (terminus.address if terminus else None) or ""
+    address = parse_address(text)
+    opener = _OPENERS.get((type(address), link.is_sender))
+    if opener is None:
+        raise hub_error("AmqpAddressNotFound", f"No link of this direction can be attached to {text[:200]!r}.")
+    return opener(client, link, address)
+
+
+def _feedback(client: Client, link: Sender, _address: Feedback) -> Node:
+    client.grants.service(link, "messages/serviceBound/feedback")
+    return FeedbackLink(client, link)
+
+
+def _file_notifications(client: Client, link: Sender, _address: FileNotifications) -> Node:
+    client.grants.service(link, "messages/serviceBound/filenotifications")
+    raise refusals.not_built("File notifications over AMQP")
+
+
+def _service_devicebound(client: Client, link: Receiver, _address: ServiceDevicebound) -> Node:
+    client.grants.service(link, "messages/devicebound")
+    return ServiceDeviceboundLink(client, link)
+
+
+def _hub_events(client: Client, link: Link, address: HubEvents) -> Node:
+    client.grants.service(link, "messages/events")
+    raise redirect_of(client, address)
+
+
+def _management(kind: Callable[..., Node]) -> _Opener:
+    def open_node(client: Client, link: Any, _address: Management) -> Node:
+        client.grants.service(link, client.hub.event_hub.name)
+        return kind(link) if isinstance(link, Sender) else kind(client, link)
+
+    return open_node
+
+
+def _event_partition(client: Client, link: Sender, address: EventPartition) -> Node:
+    client.grants.service(link, address.path)
+    _check_name(client, address.name)
+    return EventLink(client, link, address)
+
+
+def _event_sender(client: Client, link: Receiver, address: EventHubEntity | EventPartition) -> Node:
+    client.grants.service(link, address.name)
+    _check_name(client, address.name)
+    text = "Unauthorized access: 'Send' claims are required; IoT Hub alone sends to its built-in endpoint."
+    raise hub_error("IotHubUnauthorizedAccess", text)
+
+
+def _check_name(client: Client, name: str) -> None:
+    event_hub = client.hub.event_hub.name
+    if name.lower() != event_hub.lower():
+        raise hub_error("AmqpAddressNotFound", f"There is no Event Hub {name[:60]!r}: it is {event_hub!r}.")
+
+
+def _device(client: Client, link: Link, identity: Identity) -> AmqpDevice:
+    """The device that a link is of, let in and connected."""
+    principal = client.grants.device(link, identity, client.host)
+    device = client.devices.get(identity)
+    if device is None or not device.links:
+        device = AmqpDevice(identity, principal, client.hub.sessions, client.end_link)
+        client.devices[identity] = device
+    device.principal = principal
+    device.add(link)
+    return device
+
+
+def _telemetry(client: Client, link: Receiver, address: DeviceEvents) -> Node:
+    return TelemetryLink(client, link, _device(client, link, address.identity))
+
+
+def _inputs(client: Client, link: Sender, address: DeviceEvents) -> Node:
+    client.grants.device(link, address.identity, client.host)
+    if address.identity.module_id is None:
+        raise hub_error("AmqpAddressNotFound", "A device receives at …/messages/devicebound.")
+    raise refusals.not_built("Module inputs on the hub (only an edge hub delivers them)")
+
+
+def _devicebound(client: Client, link: Sender, address: Devicebound) -> Node:
+    _device(client, link, address.identity)
+    return DeviceboundLink(client, link, address.identity)
+
+
+def _method_calls(client: Client, link: Sender, address: DeviceMethods) -> Node:
+    return MethodCallsLink(client, link, _device(client, link, address.identity))
+
+
+def _method_answers(client: Client, link: Receiver, address: DeviceMethods) -> Node:
+    return MethodAnswersLink(client, link, _device(client, link, address.identity))
+
+
+def _twin_answers(client: Client, link: Sender, address: DeviceTwin) -> Node:
+    return TwinAnswersLink(link, _device(client, link, address.identity))
+
+
+def _twin_requests(client: Client, link: Receiver, address: DeviceTwin) -> Node:
+    return TwinRequestsLink(client, link, _device(client, link, address.identity))
+
+
+_TO_CLIENT, _FROM_CLIENT = True, False
+_OPENERS: Mapping[tuple[type, bool], _Opener] = {
+    (Cbs, _TO_CLIENT): lambda client, link, _address: CbsAnswers(link),
+    (Cbs, _FROM_CLIENT): lambda client, link, _address: CbsRequests(client, link),
+    (Management, _TO_CLIENT): _management(ManagementAnswers),
+    (Management, _FROM_CLIENT): _management(ManagementRequests),
+    (ServiceDevicebound, _FROM_CLIENT): _service_devicebound,
+    (Feedback, _TO_CLIENT): _feedback,
+    (FileNotifications, _TO_CLIENT): _file_notifications,
+    (HubEvents, _TO_CLIENT): _hub_events,
+    (HubEvents, _FROM_CLIENT): _hub_events,
+    (EventPartition, _TO_CLIENT): _event_partition,
+    (EventPartition, _FROM_CLIENT): _event_sender,
+    (EventHubEntity, _FROM_CLIENT): _event_sender,
+    (DeviceEvents, _FROM_CLIENT): _telemetry,
+    (DeviceEvents, _TO_CLIENT): _inputs,
+    (Devicebound, _TO_CLIENT): _devicebound,
+    (DeviceMethods, _TO_CLIENT): _method_calls,
+    (DeviceMethods, _FROM_CLIENT): _method_answers,
+    (DeviceTwin, _TO_CLIENT): _twin_answers,
+    (DeviceTwin, _FROM_CLIENT): _twin_requests,
+}
+"""Kind of address and direction, as the hub sees it → what serves the link."""

@@ -1,0 +1,34 @@
+"""From the hub's own name to its Event Hubs-compatible endpoint: clients that attach to ``messages/events…`` are told
+where to go (``amqp:link:redirect``; OASIS AMQP 1.0 part 2, section 2.8.18, and IoT Hub's samples for its SDKs).
+"""
+
+from __future__ import annotations
+
+from iot_core.amqp import ErrorCondition, errors
+from iot_core.amqp.types import Symbol, UShort
+from iot_core.amqp_addresses import HubEvents
+from local_hub.fronts.amqp.clients import Client
+
+__all__ = ["RedirectError", "redirect_of"]
+
+
+class RedirectError(Exception):
+    """A link that belongs elsewhere; ``condition`` says where."""
+
+    def __init__(self, condition: ErrorCondition) -> None:
+        super().__init__(condition.description)
+        self.condition = condition
+
+
+def redirect_of(client: Client, address: HubEvents) -> RedirectError:
+    """What to answer a client that attaches to the hub's events."""
+    host, port = client.host.partition(":")[0], client.hub.config.amqp_port
+    path = "/".join(filter(None, (client.hub.event_hub.name, address.rest)))
+    info = {
+        Symbol("hostname"): host,
+        Symbol("network-host"): host,
+        Symbol("port"): UShort(port),
+        Symbol("address"): f"amqps://{host}:{port}/{path}",
+    }
+    text = "The built-in endpoint is read as an Event Hub: attach to the address in this error."
+    return RedirectError(ErrorCondition(condition=errors.LINK_REDIRECT, description=text, info=info))
