@@ -2,7 +2,8 @@
 
     python -m benchmarks.telemetry [--messages N] [--callers N] [--runs N] [--folder DIR]
 
-Every message was on disk, synced, before its call returned. Prints a table and writes benchmarks/results/telemetry.json.
+Every message was on disk, synced, before its call returned. Prints a table and writes benchmarks/results/telemetry.json;
+the last two lines are events, and openings, a second.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,12 +23,25 @@ from iot_core.identity import Identity
 from iot_core.message import Message
 from local_hub.auth import Permission, Principal
 from local_hub.config import HubConfig
+from local_hub.eventhub import EARLIEST, AfterOffset
 from local_hub.hub import Hub
 from transport.store import Store
 
 RESULTS = Path(__file__).with_name("results")
 DEVICES = 1_000
 BODY = b'{"temperature": 21.5, "humidity": 60.25, "note": "' + b"x" * 204 + b'"}'
+OPENINGS = 1_000
+_HOT = {
+    "name": "hot",
+    "source": "DeviceMessages",
+    "condition": "$body.temperature > 20",
+    "endpointNames": ["events"],
+}
+_SITE = {"key": "site", "value": "$twin.tags.site", "endpointNames": ["events"]}
+ROUTINGS: dict[str, dict[str, object]] = {
+    "a route on $body": {"routes": [_HOT]},
+    "an enrichment from $twin": {"enrichments": [_SITE]},
+}
 SYSTEM = {"contentType": "application/json", "contentEncoding": "utf-8"}
 
 
@@ -65,14 +81,46 @@ async def send(hub: Hub, callers: int, messages: int) -> float:
     return messages / (time.perf_counter() - started)
 
 
+async def read_all(hub: Hub) -> float:
+    """Every partition from its beginning, 300 events at a time, decoded."""
+    started, count = time.perf_counter(), 0
+    for partition_id in hub.event_hub.partition_ids:
+        reader = hub.event_hub.open(partition_id, EARLIEST)
+        while events := reader.read_now(300):
+            count += len(events)
+    return count / (time.perf_counter() - started)
+
+
+async def open_anywhere(hub: Hub) -> float:
+    """A reader at a random offset, and its first event."""
+    chosen = random.Random(4)
+    ends = {each: hub.event_hub.info(each).last_sequence_number for each in hub.event_hub.partition_ids}
+    started = time.perf_counter()
+    for _ in range(OPENINGS):
+        partition_id, last = chosen.choice(list(ends.items()))
+        position = AfterOffset(offset=str(chosen.randint(0, last)), inclusive=True)
+        assert hub.event_hub.open(partition_id, position).read_now(1)
+    return OPENINGS / (time.perf_counter() - started)
+
+
 async def measure(folder: Path, callers: int, messages: int, runs: int) -> list[Row]:
     store = Store.open(folder / "hub.db", schema=Hub.schema())
     hub = Hub(store, SystemClock(), HubConfig(home=folder))
     await hub.start()
-    sent = [await send(hub, callers, messages) for _ in range(runs)]
+    rows = [await repeated(f"store, {callers:,} callers", runs, lambda: send(hub, callers, messages))]
+    for name, settings in ROUTINGS.items():
+        await hub.routing.replace(settings)
+        rows.append(await repeated(f"store, {name}", runs, lambda: send(hub, callers, messages)))
+    rows.append(await repeated("read back and decode", runs, lambda: read_all(hub)))
+    rows.append(await repeated("open at a random offset, read one", runs, lambda: open_anywhere(hub)))
     await hub.stop()
     await store.close()
-    return [Row(name=f"store, {callers:,} callers", worst=min(sent), best=max(sent))]
+    return rows
+
+
+async def repeated(name: str, runs: int, work: Callable[[], Awaitable[float]]) -> Row:
+    rates = [await work() for _ in range(runs)]
+    return Row(name=name, worst=min(rates), best=max(rates))
 
 
 def format_table(rows: list[Row]) -> str:

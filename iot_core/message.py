@@ -75,9 +75,8 @@ class Message:
     @property
     def size(self) -> int:
         """Bytes that count against the message limit: body, system values, names and values of the properties."""
-        system = sum(len(value.encode()) for value in self.system.values())
-        own = sum(len(name.encode()) + len((value or "").encode()) for name, value in self.properties.items())
-        return len(self.body) + system + own
+        own = filter(None, self.properties.values())
+        return len(self.body) + len("".join((*self.system.values(), *self.properties, *own)).encode())
 
 
 def encode_bag(message: Message) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from iot_core.errors import EdgeyardError, InputError
 from iot_core.limits import TIERS
 from local_hub.config import HubConfig
+from local_hub.eventhub.retention import RetentionOptions
 from local_hub.local_hub import serve
 
 
@@ -22,11 +23,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--mqtt-port", type=int, default=8883, help="MQTT port (default: 8883)")
     parser.add_argument("--amqp-port", type=int, default=5671, help="AMQP port (default: 5671)")
     parser.add_argument("--eventhub-plain-port", type=int, help="serve AMQP without TLS too, such as on 5672")
+    parser.add_argument("--partitions", type=int, help="of the built-in endpoint of a new hub (default: 4)")
+    parser.add_argument("--retention-days", type=int, default=1, help="how long it keeps events, 1 to 7 (default: 1)")
     parser.add_argument("--tier", default="S3", choices=sorted(TIERS), help="whose limits hold (default: S3)")
     parser.add_argument("--throttle", action="store_true", help="jobs as slow, and as few at once, as the tier allows")
     parser.add_argument("--log-level", default="WARNING", type=str.upper, help="INFO tells why devices are refused")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=given.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        return _serve(given)
+    except EdgeyardError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
+
+
+def _serve(given: argparse.Namespace) -> int:
     config = HubConfig(
         home=given.home,
         host=given.host,
@@ -34,14 +45,12 @@ def main(arguments: list[str] | None = None) -> int:
         mqtt_port=given.mqtt_port,
         amqp_port=given.amqp_port,
         eventhub_plain_port=given.eventhub_plain_port,
+        partitions=given.partitions,
+        retention=RetentionOptions(days=given.retention_days),
         tier=given.tier,
         throttle=given.throttle,
     )
-    try:
-        serve(config, announce=lambda line: print(line, flush=True), warn=lambda line: print(line, file=sys.stderr))
-    except EdgeyardError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
+    serve(config, announce=lambda line: print(line, flush=True), warn=lambda line: print(line, file=sys.stderr))
     return 0
 
 

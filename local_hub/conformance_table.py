@@ -254,9 +254,54 @@ _MQTT = _area(
 
 _EVENTS = _area(
     "Events",
-    ("Telemetry and twin, lifecycle and connection events", _APPROXIMATE, "On the admin door's stream only."),
+    (
+        "Telemetry in the built-in endpoint",
+        _DOCUMENTED,
+        "Partitions by a hash of the device id, fixed when a hub is made; offsets are sequence numbers in digits.",
+    ),
+    (
+        "Retention",
+        _APPROXIMATE,
+        "1 to 7 days by the hub's clock, or 1 GiB a partition; whole segments go, some with younger events in them.",
+    ),
+    ("Consumer groups", _DOCUMENTED, "edgeyard hub consumer-groups; names match in any case, 20 at most."),
+    (
+        "Annotations and properties of events",
+        _APPROXIMATE,
+        "As documented; iothub-outputname and x-opt-partition-key (the device id) are guesses.",
+    ),
+    (
+        "twinChangeEvents, deviceLifecycleEvents, deviceConnectionStateEvents",
+        _DOCUMENTED,
+        "Where a route asks for them; kept in the transaction that they tell of, and never merged.",
+    ),
+    (
+        "digitalTwinChangeEvents, deviceJobLifecycleEvents, mqttBrokerMessages",
+        _REFUSED,
+        "A route that names such a source is refused.",
+    ),
     ("Event Hubs-compatible endpoint", _REFUSED, "AMQP is not built; nothing listens on 5671."),
-    ("Routes, endpoints and enrichments", _REFUSED, ""),
+    (
+        "Routes and the fallback route",
+        _DOCUMENTED,
+        "In hub/routing.json and by edgeyard hub routes; not through Azure Resource Manager.",
+    ),
+    (
+        "Routing queries",
+        _APPROXIMATE,
+        "The edge hub's grammar, as its source has it, with IoT Hub's $twin and inspections; changes count at once.",
+    ),
+    (
+        "Message enrichments",
+        _APPROXIMATE,
+        "At once, where the service's twins lag; objects are stamped as JSON; an enrichment replaces an own property.",
+    ),
+    ("Endpoints webhook and file", _APPROXIMATE, "Of our own, at least once, in the JSON of storage endpoints."),
+    (
+        "Endpoints of Event Hubs, Service Bus, Storage and Cosmos DB",
+        _REFUSED,
+        "Settings that name one are refused.",
+    ),
 )
 
 _PROVISIONING = _area(

@@ -26,6 +26,7 @@ from local_hub.server_certificate import prepare_certificates
 from local_hub.x509 import judged_at_login
 from transport.certificates import write_private
 from transport.store import Store
+from transport.store_writer import Writer
 from transport.tls import ServerContext, tls_protocol_factory
 
 __all__ = ["LocalHub", "serve"]
@@ -34,10 +35,14 @@ _log = logging.getLogger(__name__)
 
 
 class LocalHub:
-    """An IoT Hub in this process. One start and one stop; state lives in ``config.home / "hub"``."""
+    """An IoT Hub in this process. One start and one stop; state lives in ``config.home / "hub"``.
 
-    def __init__(self, config: HubConfig, clock: Clock | None = None) -> None:
+    ``writer`` commits what the store is given, see ``transport.store_writer``.
+    """
+
+    def __init__(self, config: HubConfig, clock: Clock | None = None, *, writer: type[Writer] = Writer) -> None:
         self._config = config
+        self._writer = writer
         self._clock = clock or SystemClock()
         self._home = HubHome(config.home)
         self._stack = contextlib.AsyncExitStack()
@@ -120,7 +125,9 @@ class LocalHub:
         )
 
     async def _start_hub(self, stack: contextlib.AsyncExitStack) -> Hub:
-        store = Store.open(self._home.database, schema=Hub.schema(), durability=self._config.durability)
+        store = Store.open(
+            self._home.database, schema=Hub.schema(), durability=self._config.durability, writer=self._writer
+        )
         stack.push_async_callback(store.close)
         hub = Hub(store, self._clock, self._config)
         await hub.start()

@@ -3,6 +3,7 @@ messages", "Create and read IoT Hub messages")."""
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
 from iot_core import limits
@@ -13,6 +14,7 @@ from local_hub.auth import Principal
 from local_hub.changes import Core
 from local_hub.event_shapes import EventShapes
 from local_hub.eventhub import HubMessage
+from local_hub.intake import Done, Intake
 
 __all__ = ["Messaging"]
 
@@ -23,21 +25,26 @@ class Messaging:
     def __init__(self, core: Core, shapes: EventShapes) -> None:
         self._core = core
         self._shapes = shapes
+        self._intake = Intake(core, self._publish)
 
     async def telemetry(self, identity: Identity, message: Message, principal: Principal) -> None:
-        """Send a message where the routes say; returns once it is on disk for every endpoint. Listeners hear of it in
-        the order of the calls.
+        """``take``, and return once the message is on disk for every endpoint; raises StoreError too."""
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.take(identity, message, principal, partial(_tell, stored))
+        await stored
 
-        The hub stamps who sent it and when (``HubMessage.message``). HubError MessageTooLarge; StoreError, and then the
-        message was not taken.
+    def take(self, identity: Identity, message: Message, principal: Principal, done: Done) -> None:
+        """Send a message where the routes say; ``done`` is called on the event loop once it is on disk for every
+        endpoint, or with the StoreError for which it was not taken. Listeners hear of it in the order of the calls.
+
+        The hub stamps who sent it and when (``HubMessage.message``). HubError MessageTooLarge at once.
         """
         if message.size > limits.DEVICE_TO_CLOUD_BYTES:
             text = f"The message has {message.size} bytes; {limits.DEVICE_TO_CLOUD_BYTES} are allowed."
             raise hub_error("MessageTooLarge", text)
-        core = self._core
         taken = HubMessage(
             identity=identity,
-            enqueued=core.event_hub.time(),
+            enqueued=self._core.event_hub.time(),
             body=message.body,
             properties=message.properties,
             system=message.system,
@@ -45,17 +52,22 @@ class Messaging:
             auth_method=principal.auth_method,
             model_id=principal.model_id,
         )
-        core.sessions.touch(identity)
-        stored = partial(self._stored, taken)
-        match core.routing.appended(taken):
-            case [one]:
-                await core.store.append(one.stream, one.records, after=stored, stamp=one.stamp)
-            case []:
-                stored(None)
-            case several:
-                await core.store.write(lambda _connection: None, appends=lambda _c, _r: several, after=stored)
+        self._core.sessions.touch(identity)
+        self._intake.take(taken, done)
 
-    def _stored(self, message: HubMessage, _result: object) -> None:
-        self._core.routing.announce(message.identity.device_id)
+    async def drained(self) -> None:
+        """Return once every message taken so far is on disk and its sender knows."""
+        await self._intake.drained()
+
+    def _publish(self, message: HubMessage) -> None:
         if self._core.events.wanted:
             self._core.events.publish(self._shapes.telemetry(message.identity, message.message, message.enqueued))
+
+
+def _tell(stored: asyncio.Future[None], error: BaseException | None) -> None:
+    if stored.done():  # its caller was cancelled; the message stands
+        return
+    if error is None:
+        stored.set_result(None)
+    else:
+        stored.set_exception(error)

@@ -83,7 +83,8 @@ class AmqpSender:
         self._client.flush()
         if delivery.is_settled:
             return None
-        self._sent[delivery] = outcome = asyncio.get_running_loop().create_future()
+        outcome: asyncio.Future[DeliveryState | None] = asyncio.get_running_loop().create_future()
+        self._sent[delivery] = outcome
         return await outcome
 
     async def detach(self) -> None:

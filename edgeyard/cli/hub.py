@@ -55,6 +55,10 @@ def run(
         int | None,
         typer.Option(help="Serve AMQP without TLS too, for clients of the Event Hubs emulator.", show_default=False),
     ] = None,
+    partitions: Annotated[
+        int | None, typer.Option(help="Of the built-in endpoint of a new hub. Default: 4.", show_default=False)
+    ] = None,
+    retention_days: Annotated[int, typer.Option(help="How long the built-in endpoint keeps events, 1 to 7 days.")] = 1,
     durability: Annotated[
         Durability, typer.Option(help="full: acknowledge after the sync to disk. normal: faster, a power cut may lose.")
     ] = Durability.FULL,
@@ -70,6 +74,7 @@ def run(
     Example: edgeyard hub run --host 127.0.0.1
     """
     from local_hub.config import HubConfig
+    from local_hub.eventhub.retention import RetentionOptions
     from local_hub.local_hub import serve
 
     config = HubConfig(
@@ -77,6 +82,8 @@ def run(
         host=host,
         http_port=http_port,
         eventhub_plain_port=eventhub_plain_port,
+        partitions=partitions,
+        retention=RetentionOptions(days=retention_days),
         durability=durability.value,
         tier=tier.value,
         throttle=throttle,

@@ -99,13 +99,13 @@ class BlobStore:
             lambda connection: rows.delete_container(connection, name), after=self.files.remove
         )
 
-    def containers(self, request: listing.ListRequest) -> listing.ContainerPage:
+    async def containers(self, request: listing.ListRequest) -> listing.ContainerPage:
         """A page of containers."""
-        return self._store.read(lambda connection: listing.list_containers(connection, request))
+        return await self._store.aread(lambda connection: listing.list_containers(connection, request))
 
-    def blobs(self, container: str, request: listing.ListRequest) -> listing.BlobPage:
+    async def blobs(self, container: str, request: listing.ListRequest) -> listing.BlobPage:
         """A page of a container's blobs; ContainerNotFound."""
-        return self._store.read(lambda connection: listing.list_blobs(connection, container, request))
+        return await self._store.aread(lambda connection: listing.list_blobs(connection, container, request))
 
     # -- blobs
 

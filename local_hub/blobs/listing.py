@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -96,19 +97,23 @@ def list_blobs(connection: sqlite3.Connection, container: str, request: ListRequ
 
 def _page(request: ListRequest, rows: Callable[[str, str], Sequence[T]], name_of: Callable[[T], str]) -> Page[T]:
     items: list[T | str] = []
-    after, batch = request.after, list[T]()
+    after, batch = request.after, deque[T]()
     while True:
-        batch = batch or list(rows(request.prefix, after))
+        batch = batch or deque(rows(request.prefix, after))
         if not batch or not name_of(batch[0]).startswith(request.prefix):
             return Page(items=items, next="")
         if len(items) == request.most:
             return Page(items=items, next=base64.urlsafe_b64encode(after.encode()).decode())
-        item = batch.pop(0)
+        item = batch.popleft()
         group = _group(name_of(item), request)
-        items.append(item if group is None else group)
-        after = name_of(item) if group is None else group + _LAST
-        if group is not None:
-            batch = []
+        if group is None:
+            items.append(item)
+            after = name_of(item)
+            continue
+        items.append(group)
+        after = group + _LAST
+        while batch and name_of(batch[0]).startswith(group):
+            batch.popleft()
 
 
 def _group(name: str, request: ListRequest) -> str | None:

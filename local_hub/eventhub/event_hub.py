@@ -72,10 +72,14 @@ class EventHub:
         """The time to enqueue a message with, by the hub's clock."""
         return in_milliseconds(self._clock.now())
 
+    def stream_of(self, device_id: str) -> str:
+        """The store's stream with the events of a device and its modules."""
+        return self._partitions[self._number_of(device_id)].partition.stream
+
     def appended(self, message: HubMessage) -> Appended:
         """What to append to the store so that the message is an event; then call ``announce``."""
-        watched = self._partitions[self._number_of(message.identity.device_id)]
-        return Appended(stream=watched.partition.stream, records=(encode_record(message),), stamp=message.enqueued)
+        stream = self.stream_of(message.identity.device_id)
+        return Appended(stream=stream, records=(encode_record(message),), stamp=message.enqueued)
 
     def announce(self, device_id: str) -> None:
         """Wake those who wait for events of the device's partition; call it on the event loop after the commit."""

@@ -21,9 +21,10 @@ from iot_core.mqtt import NOT_AUTHORIZED, SERVER_UNAVAILABLE, Connect, Publish, 
 from iot_core.topics import Telemetry, parse_device_topic, parse_username
 from local_hub.auth import NEVER, Principal
 from local_hub.faults import CutError, FaultKind, LostError
-from local_hub.fronts.mqtt_link import MqttLink, checked_message, with_property
+from local_hub.fronts.mqtt_link import MqttLink
 from local_hub.fronts.mqtt_provisioning import ProvisioningMqtt, is_provisioning
 from local_hub.fronts.mqtt_sessions import MqttSessions, SessionKey
+from local_hub.fronts.mqtt_telemetry import checked_message, with_property
 from local_hub.hub import Hub
 from transport.mqtt_server import MqttServerProtocol, ServerLimits
 

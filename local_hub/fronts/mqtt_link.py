@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Coroutine, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import orjson
@@ -19,7 +20,6 @@ from iot_core.errors import EdgeyardError, HubError, MessageError
 from iot_core.hub_errors import hub_error
 from iot_core.identity import Identity
 from iot_core.json_types import JsonObject
-from iot_core.limits import DEVICE_TO_CLOUD_BYTES
 from iot_core.message import Message
 from iot_core.mqtt import Publish
 from iot_core.topics import (
@@ -38,17 +38,21 @@ from local_hub.auth import Principal
 from local_hub.fronts.envelopes import Envelope, error_body
 from local_hub.fronts.mqtt_devicebound import Devicebound
 from local_hub.fronts.mqtt_gate import Gate
+from local_hub.fronts.mqtt_telemetry import TelemetryReader
 from local_hub.hub import Hub
 from local_hub.sessions import LinkClosedError
 from transport.mqtt_server import MqttServerProtocol
 
-__all__ = ["MqttLink", "checked_message", "with_property"]
+__all__ = ["MqttLink"]
 
 _Work: TypeAlias = Coroutine[Any, Any, Publish | None]
 
 MOST_UNCONFIRMED = 1000
 """Publishes of QoS 0 of one device that may wait for the disk; more are dropped, as QoS 0 allows. With QoS 1 the
 connection itself stops reading."""
+
+TELEMETRY = "telemetry"
+"""What the traffic log calls it."""
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +74,8 @@ class MqttLink:
         self._devicebound = Devicebound(hub.c2d, self._send, identity, self._next_packet_id)
         self._gate: Gate | None = None
         self._log = hub.traffic_log.recorder("MQTT", identity)
+        self._telemetry = TelemetryReader(identity)
+        self._unconfirmed = 0
         self._closed = False
 
     # -- the core's side
@@ -153,8 +159,12 @@ class MqttLink:
         """Take one publish now; ends the connection for what IoT Hub does not take."""
         if self._closed:
             return
-        self._hub.sessions.touch(self.identity)
         try:
+            message = self._telemetry.known(publish)
+            if message is not None and publish.qos == 1:
+                self._send_on(publish, message)
+                return
+            self._hub.sessions.touch(self.identity)
             work = self._dispatch(publish)
         except MessageError as error:
             self.close(str(error))
@@ -184,6 +194,7 @@ class MqttLink:
     async def drained(self) -> None:
         """Wait until the core has taken everything that was published."""
         await asyncio.gather(*self._work)
+        await self._hub.messaging.drained()
 
     # -- what each topic means
 
@@ -197,11 +208,12 @@ class MqttLink:
             self._acknowledge(publish)
             self._log.note("in", _kind_of(publish), len(publish.payload), "taken")
             return None
-        if publish.qos == 0 and len(self._work) >= MOST_UNCONFIRMED:
+        if publish.qos == 0 and len(self._work) + self._unconfirmed >= MOST_UNCONFIRMED:
             _log.warning("%s: publishes faster than the disk takes it: QoS 0, so dropped", self.identity)
             return None
         if isinstance(topic, Telemetry):
-            return self._telemetry(self._message(topic, publish))
+            self._send_on(publish, self._telemetry.read(topic, publish))
+            return None
         return self._twin(topic, publish.payload)
 
     async def _finish(self, publish: Publish, work: _Work) -> None:
@@ -223,14 +235,21 @@ class MqttLink:
         if publish.qos:
             self._connection.ack(publish.packet_id)
 
-    def _message(self, topic: Telemetry, publish: Publish) -> Message:
-        """The message in a publish; MessageError when it is another identity's or too large."""
-        if topic.identity != self.identity:
-            raise MessageError(f"{self.identity} published as {topic.identity}: a connection speaks for one identity")
-        return checked_message(topic, publish.payload, retain=publish.retain)
+    def _send_on(self, publish: Publish, message: Message) -> None:
+        """Give telemetry to the core; without a task of its own, as it is most of what comes."""
+        self._unconfirmed += 1
+        try:
+            self._hub.messaging.take(self.identity, message, self._principal, partial(self._sent_on, publish))
+        except EdgeyardError as error:
+            self._sent_on(publish, error)
 
-    async def _telemetry(self, message: Message) -> None:
-        await self._hub.messaging.telemetry(self.identity, message, self._principal)
+    def _sent_on(self, publish: Publish, error: BaseException | None) -> None:
+        self._unconfirmed -= 1
+        if error is not None:
+            self.close(f"a publish was not taken: {error}")
+            return
+        self._acknowledge(publish)
+        self._log.note("in", TELEMETRY, len(publish.payload), "taken")
 
     async def _twin(self, topic: TwinGet | TwinPatch, payload: bytes) -> Publish | None:
         """The answer to a twin request, refusals too, with their status and reason; None when nobody listens for it."""
@@ -280,24 +299,11 @@ class MqttLink:
         return next(number for number in self._packet_ids if not self._devicebound.uses(number))
 
 
-def checked_message(topic: Telemetry, payload: bytes, *, retain: bool) -> Message:
-    """The message in a telemetry publish; MessageError when its properties do not decode or it is over 256 KB."""
-    message = topic.message(payload)
-    if message.size > DEVICE_TO_CLOUD_BYTES:
-        raise MessageError(f"a message of {message.size} bytes is too large: {DEVICE_TO_CLOUD_BYTES} are allowed")
-    return with_property(message, "mqtt-retain", "true") if retain else message
-
-
-def with_property(message: Message, name: str, value: str) -> Message:
-    """The message with one more property."""
-    return Message(message.body, {**message.properties, name: value}, message.system)
-
-
 def _kind_of(publish: Publish) -> str:
     """What the traffic log calls a publish: the part of its topic that does not change from one to the next."""
     topic = publish.topic
     if topic.startswith("devices/"):
-        return "cloud-to-device message" if "/messages/devicebound/" in topic else "telemetry"
+        return "cloud-to-device message" if "/messages/devicebound/" in topic else TELEMETRY
     return topic.partition("?")[0].rstrip("/")
 
 

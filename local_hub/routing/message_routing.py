@@ -86,6 +86,11 @@ class MessageRouting:
         """Whether any message of the source might go anywhere."""
         return self._router.wants(source)
 
+    @property
+    def all_to_built_in(self) -> bool:
+        """Whether all telemetry goes to the built-in endpoint as it is, and nowhere else."""
+        return self._router.all_to_built_in
+
     def appended(self, message: HubMessage) -> list[Appended]:
         """What to append to the store for a message, by its routes; reads the twin on this thread where it is needed.
 

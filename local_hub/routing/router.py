@@ -44,7 +44,7 @@ class Router:
             name: Enrichments({each.key: each for each in settings.enrichments if name in each.endpoints}, hub_name)
             for name in {name for enrichment in settings.enrichments for name in enrichment.endpoints}
         }
-        self._all_to_built_in = (
+        self.all_to_built_in = (
             not self._routes[TELEMETRY]
             and self._fallback is not None
             and self._fallback.condition is None
@@ -60,7 +60,7 @@ class Router:
 
         ``find_twin`` is asked at most once, and only when a route or an enrichment needs the twin.
         """
-        if self._all_to_built_in and message.source == TELEMETRY:
+        if self.all_to_built_in and message.source == TELEMETRY:
             return [(BUILT_IN, message)]
         routed = routed_message(message, find_twin)
         found = [(name, self._enriched(name, message, routed)) for name in self._endpoints(message.source, routed)]

@@ -72,7 +72,9 @@ class Grants:
     def put_key(self, policy_name: str, key: str) -> None:
         """A policy and its key itself, as SASL PLAIN has them for Event Hubs. HubError IotHubUnauthorizedAccess."""
         policy = self._hub.policies.get(policy_name)
-        if not any([hmac.compare_digest(key.encode(), known.encode()) for known in policy.keys]):
+        # A list, not a generator: every key is tried, so that the time does not tell which one matched.
+        matches = [hmac.compare_digest(key.encode(), known.encode()) for known in policy.keys]
+        if not any(matches):
             raise hub_error("IotHubUnauthorizedAccess", f"That is no key of the policy {policy.name!r}.")
         self._by_audience[""] = Grant(path="", rights=policy.rights, expires_at=NEVER, token="")
 

@@ -96,7 +96,7 @@ class MethodAnswersLink(Node):
             self._link.settle(delivery, Rejected(error=condition_of(error)))
         else:
             self._link.settle(delivery, ACCEPTED)
-            if not any([_answered(caller, correlation, status, payload) for caller in self._device.callers]):
+            if not any(_answered(caller, correlation, status, payload) for caller in self._device.callers):
                 _log.info("%s: an answer to a method came too late", self._device.identity)
 
 
