@@ -1,6 +1,6 @@
 """amqtt as a broker over TLS on uvloop, for comparison: run by the Python of an environment that has both.
 
-    PYTHON benchmarks/amqtt_broker.py HOST PORT CERTIFICATE KEY
+PYTHON benchmarks/amqtt_broker.py HOST PORT CERTIFICATE KEY
 """
 
 from __future__ import annotations

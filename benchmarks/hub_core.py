@@ -107,6 +107,14 @@ async def whole_query(hub: Hub, text: str) -> int:
             return rows
 
 
+async def first_page(hub: Hub, text: str) -> None:
+    await hub.twins.query(text, 100, None)
+
+
+def count_where(condition: str) -> str:
+    return f"SELECT COUNT() AS n FROM devices WHERE {condition}"
+
+
 async def patch_all(hub: Hub, callers: int, count: int) -> None:
     async def caller(first: int) -> None:
         for number in range(first, count, callers):
@@ -120,11 +128,28 @@ async def measure(folder: Path, devices: int) -> list[Row]:
     hub = Hub(store, SystemClock(), HubConfig(home=folder))
     await hub.start()
     part = min(devices, 10_000)
+    tag, number = "SELECT * FROM devices WHERE tags.building = 'B7'", "tags.floor = 5"
     rows = [
         await timed(f"register {devices:,} devices with twins", devices, register(hub, devices)),
         await timed(f"reported patches, 100 callers, {part:,}", part, patch_all(hub, 100, part)),
+        await timed("query: a tag, first page, no index yet", devices, first_page(hub, tag)),
+        await timed("  until it has its index", devices, hub.query_indexes.made()),
+        await timed("  first page", devices, first_page(hub, tag)),
+        await timed("  all pages, 1 % match", devices, whole_query(hub, tag)),
+        await timed("  count", devices, first_page(hub, tag.replace("*", "COUNT() AS n"))),
+        await timed("query: a number, count, no index yet", devices, first_page(hub, count_where(number))),
+        await timed("  until it has its index", devices, hub.query_indexes.made()),
+        await timed("  count, 14 % match", devices, first_page(hub, count_where(number))),
         await timed(
-            "query: a tag, 1 % match", devices, whole_query(hub, "SELECT * FROM devices WHERE tags.building = 'B7'")
+            "query: groups",
+            devices,
+            first_page(hub, "SELECT tags.floor, COUNT() AS n FROM devices GROUP BY tags.floor"),
+        ),
+        await timed("query: count with a comparison", devices, first_page(hub, count_where("tags.floor > 5"))),
+        await timed(
+            "query: desired properties, none match",
+            devices,
+            first_page(hub, "SELECT * FROM devices WHERE properties.desired.thresholds.low > 5"),
         ),
         await timed(
             "query: a comparison, 14 % match", devices, whole_query(hub, "SELECT * FROM devices WHERE tags.floor > 5")

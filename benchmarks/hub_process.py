@@ -1,4 +1,4 @@
-"""A whole hub with devices in its database, in a process of its own, for the benchmarks that measure it from outside."""
+"""A whole hub with devices in its database, in a process of its own, for benchmarks that measure it from outside."""
 
 from __future__ import annotations
 

@@ -137,9 +137,7 @@ def _free_port() -> int:
 
 def put_load(load: Load) -> Outcome:
     command = [sys.executable, "-m", "benchmarks.mqtt_load"]
-    done = subprocess.run(
-        command, input=json.dumps(asdict(load)) + "\n", stdout=subprocess.PIPE, text=True, check=True
-    )
+    done = subprocess.run(command, input=json.dumps(asdict(load)) + "\n", stdout=subprocess.PIPE, text=True, check=True)
     return Outcome(**json.loads(done.stdout))
 
 

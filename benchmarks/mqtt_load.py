@@ -20,7 +20,7 @@ from typing import cast
 
 import uvloop
 
-from iot_core.mqtt import Connect, Publish, encode
+from iot_core.mqtt import Connect, Publish, Subscribe, encode
 
 __all__ = ["Load", "Login", "Outcome"]
 
@@ -51,6 +51,8 @@ class Load:
     ca_file: str
     logins: Sequence[Login]
     in_flight: int
+    filters: Sequence[str] = ()
+    """To subscribe to; the session is then a lasting one."""
     payload_bytes: int = 256
     warm_up_s: float = 1.0
     seconds: float = 4.0
@@ -69,6 +71,7 @@ class Sender(asyncio.Protocol):
 
     def __init__(self, login: Login, load: Load) -> None:
         self._login = login
+        self._filters = load.filters
         publish = [
             Publish(topic=login.topic, payload=bytes(load.payload_bytes), qos=1, packet_id=number)
             for number in range(1, load.in_flight + 1)
@@ -84,7 +87,7 @@ class Sender(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         connect = Connect(
             client_id=self._login.client_id,
-            clean_session=True,
+            clean_session=not self._filters,
             keep_alive=600,
             username=self._login.username,
             password=self._login.password.encode(),
@@ -94,13 +97,7 @@ class Sender(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         data = self._rest + data
         if not self.logged_in.done():
-            if len(data) < CONNACK_BYTES:
-                self._rest = data
-            elif data[3]:
-                self.logged_in.set_exception(ConnectionRefusedError(f"return code {data[3]}"))
-            else:
-                self._rest = data[CONNACK_BYTES:]
-                self.logged_in.set_result(None)
+            self._welcome(data)
             return
         whole = len(data) - len(data) % PUBACK_BYTES
         self._rest = data[whole:]
@@ -112,6 +109,19 @@ class Sender(asyncio.Protocol):
         self.acknowledged += len(again)
         if self._sending:
             self._transport.write(b"".join(again))
+
+    def _welcome(self, data: bytes) -> None:
+        """CONNACK, and SUBACK where filters were asked for."""
+        self._rest = data
+        suback_bytes = 4 + len(self._filters) if self._filters else 0
+        if data[3:4] > b"\0":
+            self.logged_in.set_exception(ConnectionRefusedError(f"return code {data[3]}"))
+        elif len(data) == CONNACK_BYTES and self._filters:
+            filters = tuple((name, 1) for name in self._filters)
+            self._transport.write(encode(Subscribe(packet_id=1, filters=filters)))
+        elif len(data) >= CONNACK_BYTES + suback_bytes:
+            self._rest = data[CONNACK_BYTES + suback_bytes :]
+            self.logged_in.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.logged_in.done():

@@ -2,8 +2,8 @@
 
     python -m benchmarks.telemetry [--messages N] [--callers N] [--runs N] [--folder DIR]
 
-Every message was on disk, synced, before its call returned. Prints a table and writes benchmarks/results/telemetry.json;
-the last two lines are events, and openings, a second.
+Every message was on disk, synced, before its call returned. Prints a table and writes
+benchmarks/results/telemetry.json; the last two lines are events, and openings, a second.
 """
 
 from __future__ import annotations
@@ -66,6 +66,12 @@ def principal(identity: Identity) -> Principal:
     )
 
 
+async def register(hub: Hub) -> None:
+    for number in range(DEVICES):
+        await hub.registry.put_device(f"device-{number:06}", {}, None)
+        await hub.twins.patch(Identity(f"device-{number:06}"), {"tags": {"site": f"s{number % 10}"}}, None)
+
+
 async def send(hub: Hub, callers: int, messages: int) -> float:
     identities = [Identity(f"device-{number:06}") for number in range(DEVICES)]
     principals = [principal(identity) for identity in identities]
@@ -107,6 +113,7 @@ async def measure(folder: Path, callers: int, messages: int, runs: int) -> list[
     store = Store.open(folder / "hub.db", schema=Hub.schema())
     hub = Hub(store, SystemClock(), HubConfig(home=folder))
     await hub.start()
+    await register(hub)
     rows = [await repeated(f"store, {callers:,} callers", runs, lambda: send(hub, callers, messages))]
     for name, settings in ROUTINGS.items():
         await hub.routing.replace(settings)

@@ -148,7 +148,7 @@ class RestHubService:
     ) -> Reply:
         """Any operation, by its path without the query; a refusal is raised as a HubError."""
         for delay_s in (*(RETRY_DELAYS_S if repeatable else ()), None):
-            reply = await self._send(method, path, body, dict(headers or {}), timeout_s)
+            reply = await self.exchange(method, path, body, headers=headers, timeout_s=timeout_s)
             if reply.status < 300:
                 return reply
             if delay_s is None or reply.status not in RETRY_STATUSES:
@@ -156,17 +156,34 @@ class RestHubService:
             await asyncio.sleep(delay_s)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _send(
-        self, method: str, path: str, body: Json | None, headers: dict[str, str], timeout_s: float
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        data: bytes | None = None,
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
+        authorized: bool = True,
+        timeout_s: float = REQUEST_TIMEOUT_S,
     ) -> Reply:
-        headers["Authorization"] = self._authorization()
-        url = f"https://{self.host_name}{path}?api-version={self._api_version}"
+        """One attempt at any operation: the hub's answer, refusals too.
+
+        `data` is sent as it is, where it is given, in place of `body` as JSON; `query` follows the api-version, `path`
+        and `query` percent-encoded. Without `authorized` no token is added. Raises `HubUnreachableError`.
+        """
+        sent = {"Authorization": self._authorization()} if authorized else {}
+        if data is not None:
+            sent["Content-Type"] = "application/json; charset=utf-8"
+        url = f"https://{self.host_name}{path}?{'&'.join(filter(None, (f'api-version={self._api_version}', query)))}"
         try:
             async with self._open_session().request(
                 method,
                 URL(url, encoded=True),
-                json=body,
-                headers=headers,
+                json=body if data is None else None,
+                data=data,
+                headers={**sent, **(headers or {})},
                 ssl=self._ssl,
                 timeout=aiohttp.ClientTimeout(total=timeout_s),
             ) as response:

@@ -11,6 +11,8 @@ from iot_core.errors import EdgeyardError, InputError
 from iot_core.limits import TIERS
 from local_hub.config import HubConfig
 from local_hub.eventhub.retention import RetentionOptions
+from local_hub.files.options import BUILT_IN, CONTAINER, FileUploadOptions
+from local_hub.like_azure import like_azure
 from local_hub.local_hub import serve
 
 
@@ -26,7 +28,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--partitions", type=int, help="of the built-in endpoint of a new hub (default: 4)")
     parser.add_argument("--retention-days", type=int, default=1, help="how long it keeps events, 1 to 7 (default: 1)")
     parser.add_argument("--tier", default="S3", choices=sorted(TIERS), help="whose limits hold (default: S3)")
-    parser.add_argument("--throttle", action="store_true", help="jobs as slow, and as few at once, as the tier allows")
+    parser.add_argument("--throttle", action="store_true", help="rates, quota and job limits of the tier hold")
+    parser.add_argument("--like-azure", metavar="TIER[:UNITS]", help="as slow and as late as a real hub, such as S2:10")
+    parser.add_argument("--seed", type=Path, help="JSON file of devices and configurations that the hub has to hold")
+    parser.add_argument(
+        "--storage", default=BUILT_IN, help="for uploads: built-in (default), off, or a connection string"
+    )
+    parser.add_argument("--storage-container", default=CONTAINER, help=f"container in it (default: {CONTAINER})")
     parser.add_argument("--log-level", default="WARNING", type=str.upper, help="INFO tells why devices are refused")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=given.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -49,7 +57,11 @@ def _serve(given: argparse.Namespace) -> int:
         retention=RetentionOptions(days=given.retention_days),
         tier=given.tier,
         throttle=given.throttle,
+        seed=given.seed,
+        file_upload=FileUploadOptions(storage=given.storage, container=given.storage_container),
     )
+    if given.like_azure is not None:
+        config = like_azure(config, given.like_azure)
     serve(config, announce=lambda line: print(line, flush=True), warn=lambda line: print(line, file=sys.stderr))
     return 0
 

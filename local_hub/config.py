@@ -10,6 +10,7 @@ from typing import Literal
 from local_hub.c2d_options import C2dOptions
 from local_hub.cadence import Cadence
 from local_hub.eventhub.retention import RetentionOptions
+from local_hub.files.options import FileUploadOptions
 
 __all__ = ["HubConfig"]
 
@@ -48,6 +49,7 @@ class HubConfig:
     partitions: int | None = None
     """Of the built-in endpoint. They are fixed when a hub is made: None takes what it has, 4 for a new one."""
     retention: RetentionOptions = field(default_factory=RetentionOptions)
+    file_upload: FileUploadOptions = field(default_factory=FileUploadOptions)
 
     @property
     def client_host(self) -> str:

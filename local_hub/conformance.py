@@ -29,6 +29,8 @@ _MEANINGS = {
 
 _CLAIM = """
 Nothing here has been compared with a live Azure IoT Hub by this project. Edgeyard is not a Microsoft product.
+Whoever has a hub there can look: `edgeyard hub compare --hub CONNECTION_STRING` asks both hubs the same over HTTPS and
+prints every difference.
 """
 
 

@@ -69,7 +69,19 @@ _SECURITY = _area(
         "Trusted by edgeyard hub trust-ca, without the proof of possession; a module's common name is device/module.",
     ),
     ("Microsoft Entra tokens", _REFUSED, "Answered 401."),
-    ("Throttling and quotas", _REFUSED, "Nothing is throttled; sizes and counts are limited as documented."),
+    (
+        "Throttling",
+        _APPROXIMATE,
+        "Off unless --throttle or --like-azure TIER:UNITS is given; then the documented rates hold: a minute's worth at "
+        "once, ten seconds of queue, then 429. Only the operation type ConfigurationWrite is known from the service; "
+        "over MQTT, telemetry that is over the rate ends the connection and log-ins get return code 3.",
+    ),
+    (
+        "Daily message quota",
+        _APPROXIMATE,
+        "With the throttles: 403002 until UTC midnight of the hub's clock; telemetry, cloud-to-device messages, methods, "
+        "twin operations and queries count by their request, and a restart of the hub begins anew.",
+    ),
 )
 
 _IDENTITIES = _area(
@@ -106,7 +118,11 @@ _TWINS = _area(
     ("GET /twins/{device}/modules/{module}", _EXACT, ""),
     ("PATCH /twins/{device}/modules/{module}", _EXACT, ""),
     ("PUT /twins/{device}/modules/{module}", _DOCUMENTED, ""),
-    ("POST /devices/query", _APPROXIMATE, "Answers at once, where the service's index lags by seconds to minutes."),
+    (
+        "POST /devices/query",
+        _APPROXIMATE,
+        "Answers at once, or with --like-azure five seconds late; the service's index lags by seconds to minutes.",
+    ),
     ("POST /twins/{device}/methods", _EXACT, ""),
     ("POST /twins/{device}/modules/{module}/methods", _DOCUMENTED, ""),
     ("GET /digitaltwins/{device}", _REFUSED, ""),
@@ -190,11 +206,60 @@ _MESSAGES = _area(
     ),
     ("DELETE /devices/{device}/messages/deviceBound/{lock}", _DOCUMENTED, "Completes, or rejects with ?reject."),
     ("POST /devices/{device}/messages/deviceBound/{lock}/abandon", _DOCUMENTED, ""),
-    ("POST /devices/{device}/files", _REFUSED, ""),
-    ("POST /devices/{device}/files/notifications", _REFUSED, ""),
-    ("POST /devices/{device}/files/notifications/{correlation}", _REFUSED, ""),
-    ("GET /$iothub/websocket", _EXACT, "MQTT (subprotocol mqtt); AMQP over it is not built."),
-    ("GET /$servicebus/websocket", _REFUSED, ""),
+    (
+        "POST /devices/{device}/files",
+        _EXACT,
+        "10 at a time; hostName is that of the built-in blob endpoint, with the account's name as a path, or it is "
+        "that of the configured account.",
+    ),
+    (
+        "POST /devices/{device}/files/notifications",
+        _APPROXIMATE,
+        "A success without a blob is 400020, a second or a late notification 400015 or 400016, as their names say.",
+    ),
+    ("POST /devices/{device}/files/notifications/{correlation}", _DOCUMENTED, "As Node's SDK sends it."),
+    ("GET /$iothub/websocket", _EXACT, "MQTT (subprotocol mqtt) and AMQP (AMQPWSB10)."),
+    ("GET /$servicebus/websocket", _EXACT, "AMQP (subprotocol AMQPWSB10)."),
+)
+
+_BLOBS = _area(
+    "Blob endpoint (HTTPS)",
+    ("Put Blob", _EXACT, "Block blobs up to 5,000 MiB, synced before the answer; append and page blobs are refused."),
+    ("Put Block", _EXACT, "CRC-64 and MD5 are checked where they are sent, and only then in the answer."),
+    ("Put Block List", _EXACT, ""),
+    ("Get Block List", _EXACT, ""),
+    ("Get Blob", _EXACT, "Ranges, conditions, checksums of ranges; structured messages are refused."),
+    ("Get Blob Properties", _EXACT, ""),
+    ("Get Blob Metadata", _DOCUMENTED, ""),
+    ("Set Blob Metadata", _EXACT, ""),
+    ("Set Blob Properties", _EXACT, ""),
+    ("Delete Blob", _EXACT, "At once and for good."),
+    ("List Blobs", _APPROXIMATE, "Flat and by delimiter; blobs that are only blocks so far are never listed."),
+    ("List Containers", _EXACT, ""),
+    ("Create Container", _EXACT, "Public access is refused."),
+    ("Get Container Properties", _EXACT, ""),
+    ("Get Container Metadata", _DOCUMENTED, ""),
+    ("Set Container Metadata", _EXACT, ""),
+    ("Delete Container", _APPROXIMATE, "At once: its name is free again, where the service needs half a minute."),
+    (
+        "Shared access signatures",
+        _EXACT,
+        "Of services (blob, container; since 2015-04-05) and accounts; stored policies, user delegation are refused.",
+    ),
+    ("Shared Key", _APPROXIMATE, "The date of a request does not count."),
+    ("Leases, snapshots, versions, tags, tiers, copies, batches, policies", _REFUSED, "501 NotImplemented, by name."),
+)
+
+_FILE_NOTIFICATIONS = _area(
+    "File upload",
+    (
+        "Notifications",
+        _APPROXIMATE,
+        "On at first, where the service's are off; one hour, locks of a minute, 100 deliveries, of which only "
+        "abandoned ones count.",
+    ),
+    ("Hub options (fileNotifications, sasTtlAsIso8601)", _DOCUMENTED, "Ranges and defaults of the service."),
+    ("Storage account", _EXACT, "Built in, none (400014), or one elsewhere, whose container must be there."),
 )
 
 _CLOUD_TO_DEVICE = _area(
@@ -252,6 +317,66 @@ _MQTT = _area(
     ("MQTT 5", _REFUSED, "CONNACK 1, unacceptable protocol version."),
 )
 
+_AMQP = _area(
+    "AMQP (port 5671)",
+    (
+        "SASL and claims-based security",
+        _DOCUMENTED,
+        "MSSBCBS, ANONYMOUS, PLAIN and EXTERNAL, or none; put-token of SAS tokens, which end their links when they "
+        "expire; Microsoft Entra tokens are answered 401.",
+    ),
+    (
+        "Cloud-to-device messages (services)",
+        _EXACT,
+        "Accepted after the synced commit; rejected with the service's conditions and a JSON description.",
+    ),
+    (
+        "Feedback and file notifications (services)",
+        _DOCUMENTED,
+        "Accepted completes, rejected drops, released and modified put back and count.",
+    ),
+    ("Telemetry (devices, modules)", _EXACT, "Batches too; settled after the synced commit."),
+    ("Cloud-to-device messages (devices)", _EXACT, "The delivery tag is the lock token."),
+    (
+        "Direct methods (devices, modules)",
+        _EXACT,
+        "",
+    ),
+    (
+        "Twins (devices, modules)",
+        _APPROXIMATE,
+        "As the device SDKs speak it; a patch is answered 204 as over MQTT, the other statuses of successes are 200.",
+    ),
+    (
+        "One connection of an identity",
+        _APPROXIMATE,
+        "Links on a newer connection detach the older ones; amqp:link:detach-forced with 409002 in the description.",
+    ),
+    ("Module inputs on the hub", _REFUSED, "amqp:not-implemented; only an edge hub delivers inputs."),
+    ("AMQP over WebSocket", _EXACT, "On the HTTPS port, which must be 443 for the Azure SDKs."),
+    ("Transactions and link resumption", _REFUSED, "amqp:not-implemented, as in the service."),
+)
+
+_EVENT_HUB = _area(
+    "Event Hubs-compatible endpoint (AMQP)",
+    ("Partitions and consumer groups", _DOCUMENTED, "By offset, sequence number or time, as far as credit goes."),
+    ("Annotations and properties of events", _DOCUMENTED, "Offsets are sequence numbers in decimal digits."),
+    (
+        "Owner levels (epoch) and five readers",
+        _DOCUMENTED,
+        "amqp:link:stolen for who has to leave or may not come in; amqp:resource-limit-exceeded for the sixth.",
+    ),
+    ("$management READ", _DOCUMENTED, "Properties of the Event Hub and of a partition; other operations are refused."),
+    ("Last enqueued event with each event", _DOCUMENTED, ""),
+    (
+        "Redirect from messages/events",
+        _DOCUMENTED,
+        "amqp:link:redirect to the same host, port 5671 and the Event Hub's name.",
+    ),
+    ("Sending to the endpoint", _REFUSED, "amqp:unauthorized-access, as in the service, whose policies only listen."),
+    ("Emulator mode without TLS", _APPROXIMATE, "hub run --eventhub-plain-port 5672; the real service has no such."),
+)
+
 _EVENTS = _area(
     "Events",
     (
@@ -280,7 +405,6 @@ _EVENTS = _area(
         _REFUSED,
         "A route that names such a source is refused.",
     ),
-    ("Event Hubs-compatible endpoint", _REFUSED, "AMQP is not built; nothing listens on 5671."),
     (
         "Routes and the fallback route",
         _DOCUMENTED,
@@ -347,8 +471,12 @@ LEDGER: tuple[Entry, ...] = (
     *_JOBS,
     *_CONFIGURATIONS,
     *_MESSAGES,
+    *_FILE_NOTIFICATIONS,
+    *_BLOBS,
     *_CLOUD_TO_DEVICE,
     *_MQTT,
+    *_AMQP,
+    *_EVENT_HUB,
     *_EVENTS,
     *_PROVISIONING,
 )

@@ -25,7 +25,8 @@ def hub_environment(home: Path) -> dict[str, str]:
 
     The hub need not be running. IOTHUB_CONNECTION_STRING is that of the policy iothubowner, DPS_CONNECTION_STRING that
     of the provisioning service's policy provisioningserviceowner, EVENTHUB_CONNECTION_STRING that of the policy service
-    on the built-in endpoint.
+    on the built-in endpoint. IOTHUB_STORAGE_CONNECTION_STRING, that of the account which uploaded files are in, is only
+    there when the hub keeps them itself.
     """
     files = HubHome(home)
     needed = (files.owner_connection_string, files.eventhub_connection_string, files.bundle, files.provisioning)
@@ -36,6 +37,7 @@ def hub_environment(home: Path) -> dict[str, str]:
     return {
         "IOTHUB_CONNECTION_STRING": files.owner_connection_string.read_text(encoding="ascii").strip(),
         "EVENTHUB_CONNECTION_STRING": files.eventhub_connection_string.read_text(encoding="ascii").strip(),
+        **_storage(files),
         "PROVISIONING_HOST": provisioning["host"],
         "PROVISIONING_IDSCOPE": provisioning["id_scope"],
         "DPS_CONNECTION_STRING": provisioning["connection_string"],
@@ -44,6 +46,11 @@ def hub_environment(home: Path) -> dict[str, str]:
         "REQUESTS_CA_BUNDLE": bundle,
         "NODE_EXTRA_CA_CERTS": bundle,
     }
+
+
+def _storage(files: HubHome) -> dict[str, str]:
+    file = files.storage_connection_string
+    return {"IOTHUB_STORAGE_CONNECTION_STRING": file.read_text(encoding="ascii").strip()} if file.is_file() else {}
 
 
 def format_shell(variables: Mapping[str, str]) -> str:

@@ -92,7 +92,13 @@ class Faults:
         self._numbers = itertools.count(1)
 
     def add(
-        self, kind: FaultKind, device: str | None, *, rate: float = 1.0, delay_s: float = 0.0, for_s: float | None = None
+        self,
+        kind: FaultKind,
+        device: str | None,
+        *,
+        rate: float = 1.0,
+        delay_s: float = 0.0,
+        for_s: float | None = None,
     ) -> Fault:
         """Throw a switch until ``clear``, or for so many seconds; one of ``ONCE`` is not kept without. InputError."""
         if not 0 < rate <= 1:

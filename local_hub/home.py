@@ -37,6 +37,8 @@ class HubHome:
         self.eventhub_connection_string = self.folder / "eventhub.connection"
         self.provisioning = self.folder / "provisioning.json"
         self.routing = self.folder / "routing.json"
+        self.blobs = self.folder / "blobs"
+        self.storage_connection_string = self.folder / "storage.connection"
         self.lock = self.folder / "lock"
 
     def create(self) -> None:

@@ -25,6 +25,7 @@ from local_hub.dps.provisioning import Provisioning
 from local_hub.event_shapes import EventShapes
 from local_hub.eventhub import EventHub
 from local_hub.events import Event, EventStream
+from local_hub.files.parts import FileUpload
 from local_hub.home import HubHome
 from local_hub.job_pace import JobPace
 from local_hub.job_runner import JobRunner
@@ -33,6 +34,7 @@ from local_hub.messaging import Messaging
 from local_hub.methods import Methods
 from local_hub.policies import Policies
 from local_hub.queries import Queries
+from local_hub.query_indexes import QueryIndexes
 from local_hub.query_lag import QueryLag
 from local_hub.registry import Registry
 from local_hub.routing import MessageRouting
@@ -84,9 +86,12 @@ class Hub:
             routing=self.routing,
         )
         self.c2d = CloudToDevice(store, clock, config.cloud_to_device)
+        home = HubHome(config.home)
+        self.files = FileUpload(store, clock, self.token_clock, home, config.file_upload, config.durability)
         documents = Documents(self.sessions, self.c2d.depths)
         self._query_lag = QueryLag(store, clock, config.query_lag_s)
-        queries = Queries(store, documents, self._query_lag)
+        self.query_indexes = QueryIndexes(store)
+        queries = Queries(store, documents, self._query_lag, self.query_indexes)
         self.policies = Policies(store)
         self.authorities = Authorities(store, clock)
         self.auth = Authenticator(store, self.token_clock, self.policies, self.authorities, config)
@@ -121,7 +126,9 @@ class Hub:
         await self.authorities.load()
         await self.provisioning.load()
         await self._query_lag.start()
+        await self.query_indexes.start()
         await self.c2d.start()
+        await self.files.start()
         await self.jobs.start()
         self.configurations.start()
 
@@ -131,7 +138,9 @@ class Hub:
         await self.configurations.stop()
         await self._query_lag.stop()
         self.sessions.end_all("the hub is stopping")
+        await self.query_indexes.stop()
         await self.c2d.stop()
+        await self.files.stop()
         await asyncio.gather(*self._notes)
         await self.routing.stop()
         await self.event_hub.stop()

@@ -5,15 +5,16 @@ A full twin takes five JSON documents to read; most conditions need one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from iot_core.json_types import JsonObject
 from iot_core.query.ast import Step
 from iot_core.twin import Section
 from local_hub.json_text import load
-from local_hub.rows import Record
+from local_hub.rows import COLUMNS, Record
 
 __all__ = ["LightReader", "light_reader", "light_twin"]
 
@@ -26,10 +27,16 @@ _EDGE = ("capabilities", "iotEdge")
 
 @dataclass(frozen=True, kw_only=True)
 class LightReader:
-    """``columns`` of a row of identities, and the document that they make."""
+    """``columns`` of a row of identities, and the document that they make.
 
-    parts: tuple[tuple[str, ...], ...]
-    columns: tuple[str, ...]
+    ``parts`` are the members with their columns; a section without its metadata has one column.
+    """
+
+    parts: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (*_COLUMNS, *(column for _, columns in self.parts for column in columns))
 
     def document(self, row: tuple[Any, ...]) -> JsonObject:
         """The partial twin of a row of ``columns``, of which the first two are always the ids."""
@@ -37,20 +44,26 @@ class LightReader:
         if row[1]:
             document["moduleId"] = row[1]
         place = len(_COLUMNS)
-        for part in self.parts:
-            if part in _SECTIONS:
+        for part, columns in self.parts:
+            if part in _SECTIONS and len(columns) == 1:
+                document.setdefault("properties", {})[part[1]] = load(row[place])
+            elif part in _SECTIONS:
                 section = Section(load(row[place]), load(row[place + 1]), row[place + 2])
                 document.setdefault("properties", {})[part[1]] = section.view()
-                place += 3
-                continue
-            if part == _EDGE:
+            elif part == _EDGE:
                 document["capabilities"] = {"iotEdge": bool(row[place])}
             elif part in _DOCUMENTS:
                 document[part[0]] = load(row[place])
             else:
                 document[part[0]] = row[place]
-            place += 1
+            place += len(columns)
         return document
+
+    def of_whole_rows(self) -> Callable[[tuple[Any, ...]], JsonObject]:
+        """``document`` for rows of all ``local_hub.rows.COLUMNS``."""
+        names = COLUMNS.split(", ")
+        pick = itemgetter(*map(names.index, self.columns))
+        return lambda row: self.document(pick(row))
 
 
 def light_reader(paths: Iterable[tuple[Step, ...]]) -> LightReader | None:
@@ -62,9 +75,8 @@ def light_reader(paths: Iterable[tuple[Step, ...]]) -> LightReader | None:
         part = _part(path)
         if part is None:
             return None
-        parts[part] = _columns_of(part)
-    columns = (*_COLUMNS, *(column for names in parts.values() for column in names))
-    return LightReader(parts=tuple(parts), columns=columns)
+        parts[part] = max(parts.get(part, ()), _columns_of(part, path), key=len)
+    return LightReader(parts=tuple(parts.items()))
 
 
 def light_twin(record: Record) -> JsonObject:
@@ -84,7 +96,10 @@ def _part(path: tuple[Step, ...]) -> tuple[str, ...] | None:
     return None
 
 
-def _columns_of(part: tuple[str, ...]) -> tuple[str, ...]:
+def _columns_of(part: tuple[str, ...], path: tuple[Step, ...]) -> tuple[str, ...]:
     if part in _SECTIONS:
+        member = path[len(part)] if len(path) > len(part) else None
+        if isinstance(member, str) and not member.startswith("$"):
+            return (part[1],)
         return part[1], f"{part[1]}_metadata", f"{part[1]}_version"
     return (_TEXTS.get(part) or _DOCUMENTS.get(part) or "iot_edge",)

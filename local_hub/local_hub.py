@@ -7,14 +7,18 @@ import contextlib
 import gc
 import logging
 import os
+import shutil
 import signal
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any
 
-from iot_core.clock import Clock, SystemClock
+from iot_core.clock import Clock, OffsetClock, SystemClock
+from iot_core.errors import EdgeyardError
 from local_hub.config import HubConfig
 from local_hub.fronts.admin import AdminFront, new_token
+from local_hub.fronts.admin_controls import Controls
 from local_hub.fronts.amqp import AmqpFront
 from local_hub.fronts.http import HttpFront
 from local_hub.fronts.mqtt import MqttFront
@@ -23,6 +27,7 @@ from local_hub.home import FolderLock, HubHome, write_json
 from local_hub.hub import Hub
 from local_hub.ports import AMQPS_PORT, HTTPS_PORT, http_socket, listening_socket, loopback_of, raise_file_limit
 from local_hub.server_certificate import prepare_certificates
+from local_hub.snapshots import CERTIFICATES, DATA, Snapshots, exchanged, fresh_data, recover
 from local_hub.x509 import judged_at_login
 from transport.certificates import write_private
 from transport.store import Store
@@ -43,11 +48,17 @@ class LocalHub:
     def __init__(self, config: HubConfig, clock: Clock | None = None, *, writer: type[Writer] = Writer) -> None:
         self._config = config
         self._writer = writer
-        self._clock = clock or SystemClock()
+        self._clock = OffsetClock(clock or SystemClock())
+        self._token_clock = OffsetClock(clock or SystemClock())
         self._home = HubHome(config.home)
         self._stack = contextlib.AsyncExitStack()
+        # What serves now, and goes when the data is exchanged.
+        self._serving = contextlib.AsyncExitStack()
+        self._sockets: dict[str, socket.socket] = {}
+        self._admin: AdminFront | None = None
         self.warnings: tuple[str, ...] = ()
         self.stop_requested = asyncio.Event()
+        self._exchanging = asyncio.Lock()
         self.http_port = 0
         self.mqtt_port = 0
         self.amqp_port = 0
@@ -81,17 +92,87 @@ class LocalHub:
         async with contextlib.AsyncExitStack() as stack:
             lock = self._take_folder()
             stack.callback(lock.release)
-            sockets = self._listen(stack)
-            prepare_certificates(self._home, (*self._config.host_names, "::1"))
-            hub = await self._start_hub(stack)
-            await self._start_fronts(stack, hub, sockets)
-            self._write_files(hub)
+            recover(self._home)
+            self._sockets = self._listen(stack)
+            self._admin = AdminFront(new_token(self._home.admin_token), request_stop=self.stop_requested.set)
+            stack.push_async_callback(self._close)
+            await self._open(seed=self._config.seed)
+            await _serve_front(stack, self._sockets["admin"], self._admin.protocol, self._admin.stop)
             stack.callback(self._home.running.unlink, missing_ok=True)
             self._stack = stack.pop_all()
 
     async def stop(self) -> None:
         """Close every connection, let what was accepted reach the disk, and give the folder back."""
         await self._stack.aclose()
+
+    async def restore(self, name: str) -> None:
+        """Go on with the data of a snapshot: every connection ends, the ports stay, the same process serves again.
+
+        InputError: there is no such snapshot. StoreError: its data cannot be used; the hub goes on with what it had.
+        """
+        source = self._snapshots.folder(name)
+        await self._exchange(source, DATA, seed=None)
+
+    async def reset(self, *, keys: bool) -> None:
+        """Go on as a new hub, seeded if a seed was given; certificates and the keys of policies are new only if wanted.
+
+        Snapshots stay.
+        """
+        source = await fresh_data(self._home, Hub.schema(), keep_keys=not keys)
+        try:
+            await self._exchange(source, (*DATA, *CERTIFICATES) if keys else DATA, seed=self._config.seed)
+        finally:
+            shutil.rmtree(source, ignore_errors=True)
+
+    @property
+    def _snapshots(self) -> Snapshots:
+        return Snapshots(self._home)
+
+    async def _exchange(self, source: Path, names: Sequence[str], *, seed: Path | None) -> None:
+        # In a task of its own: whoever asked may go away meanwhile.
+        await asyncio.shield(asyncio.create_task(self._exchange_all(source, names, seed)))
+
+    async def _exchange_all(self, source: Path, names: Sequence[str], seed: Path | None) -> None:
+        async with self._exchanging:
+            await self._close()
+            # What start-up made was to stay, but goes now.
+            gc.unfreeze()
+            try:
+                with exchanged(self._home, source, names):
+                    await self._open(seed=seed)
+            except EdgeyardError as error:
+                _log.error("the hub's data was not exchanged: %s", error)
+                await self._open(seed=None)
+                raise
+
+    async def _open(self, *, seed: Path | None) -> None:
+        """Serve what the folder holds now, and the seed; InputError, StoreError."""
+        async with contextlib.AsyncExitStack() as stack:
+            prepare_certificates(self._home, (*self._config.host_names, "::1"))
+            hub = await self._start_hub(stack)
+            if seed is not None:
+                from local_hub.seed import sow  # its models take a tenth of a second, and few hubs have a seed
+
+                await sow(hub, seed)
+            await self._start_fronts(stack, hub, self._sockets)
+            self._write_files(hub)
+            if self._admin is not None:
+                self._admin.attach(hub, self._controls(), lambda: self._status(hub))
+                stack.push_async_callback(self._admin.detach)
+            self._serving = stack.pop_all()
+
+    async def _close(self) -> None:
+        """Serve no more; the ports stay open."""
+        await self._serving.aclose()
+
+    def _controls(self) -> Controls:
+        return Controls(
+            clock=self._clock,
+            token_clock=self._token_clock,
+            snapshots=self._snapshots,
+            restore=self.restore,
+            reset=lambda keys: self.reset(keys=keys),
+        )
 
     def _take_folder(self) -> FolderLock:
         self._home.create()
@@ -129,7 +210,8 @@ class LocalHub:
             self._home.database, schema=Hub.schema(), durability=self._config.durability, writer=self._writer
         )
         stack.push_async_callback(store.close)
-        hub = Hub(store, self._clock, self._config)
+        hub = Hub(store, self._clock, self._config, self._token_clock)
+        hub.files.service_host = self.service_host_name
         await hub.start()
         stack.push_async_callback(hub.stop)
         return hub
@@ -141,21 +223,15 @@ class LocalHub:
         mqtt = MqttFront(hub)
         amqp = AmqpFront(hub)
         http = HttpFront(hub, {MQTT: mqtt.protocol, AMQP: amqp.protocol})
-        admin = AdminFront(
-            hub,
-            new_token(self._home.admin_token),
-            status=lambda: self._status(hub),
-            request_stop=self.stop_requested.set,
-        )
         factories = {
             "mqtt": (tls_protocol_factory(context, mqtt.protocol), mqtt.stop),
             "http": (tls_protocol_factory(context, http.protocol), http.stop),
             "amqp": (tls_protocol_factory(context, amqp.protocol), amqp.stop),
             "eventhub_plain": (amqp.protocol, amqp.stop),
-            "admin": (admin.protocol, admin.stop),
         }
-        for name, listener in sockets.items():
-            await _serve_front(stack, listener, *factories[name])
+        for name, front in factories.items():
+            if name in sockets:
+                await _serve_front(stack, sockets[name], *front)
 
     def _status(self, hub: Hub) -> dict[str, Any]:
         return {
@@ -175,6 +251,9 @@ class LocalHub:
         endpoint = self.host_name if self.amqp_port == AMQPS_PORT else f"{self.host_name}:{self.amqp_port}"
         eventhub = hub.policies.eventhub_connection_string(endpoint, "service", hub.event_hub.name)
         write_private(self._home.eventhub_connection_string, f"{eventhub}\n".encode("ascii"))
+        self._home.storage_connection_string.unlink(missing_ok=True)
+        if storage := hub.files.connection_string(self.service_host_name):
+            write_private(self._home.storage_connection_string, f"{storage}\n".encode("ascii"))
         provisioning = {
             "host": self.host_name,
             "id_scope": hub.provisioning.identity.id_scope,
@@ -204,7 +283,8 @@ async def _serve_front(
     stop: Callable[[], Coroutine[Any, Any, None]],
 ) -> None:
     """Accept connections until the stack unwinds: then no new ones, and the front ends those it has."""
-    server = await asyncio.get_running_loop().create_server(factory, sock=listener)
+    # A copy, since the server closes what it is given, and the port may be needed again.
+    server = await asyncio.get_running_loop().create_server(factory, sock=listener.dup())
     stack.push_async_callback(stop)
     stack.callback(server.close)
 

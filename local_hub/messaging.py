@@ -13,8 +13,8 @@ from iot_core.message import Message
 from local_hub.auth import Principal
 from local_hub.changes import Core
 from local_hub.event_shapes import EventShapes
-from local_hub.eventhub import HubMessage
-from local_hub.intake import Done, Intake
+from local_hub.eventhub import Envelope, HubMessage
+from local_hub.intake import Done, Intake, Sender
 
 __all__ = ["Messaging"]
 
@@ -28,40 +28,48 @@ class Messaging:
         self._intake = Intake(core, self._publish)
 
     async def telemetry(self, identity: Identity, message: Message, principal: Principal) -> None:
-        """``take``, and return once the message is on disk for every endpoint; raises StoreError too."""
+        """Send a message where the routes say; returns once it is on disk for every endpoint. Listeners hear of it in
+        the order of the calls.
+
+        The hub stamps who sent it and when (``HubMessage.message``). HubError MessageTooLarge; StoreError, and then the
+        message was not taken.
+        """
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.take(identity, message, principal, partial(_tell, stored))
+        sender = self.sender(identity, message, principal)
+        self.take(sender, message.body, partial(_tell, stored))
         await stored
 
-    def take(self, identity: Identity, message: Message, principal: Principal, done: Done) -> None:
-        """Send a message where the routes say; ``done`` is called on the event loop once it is on disk for every
-        endpoint, or with the StoreError for which it was not taken. Listeners hear of it in the order of the calls.
-
-        The hub stamps who sent it and when (``HubMessage.message``). HubError MessageTooLarge at once.
-        """
-        if message.size > limits.DEVICE_TO_CLOUD_BYTES:
-            text = f"The message has {message.size} bytes; {limits.DEVICE_TO_CLOUD_BYTES} are allowed."
-            raise hub_error("MessageTooLarge", text)
-        taken = HubMessage(
+    def sender(self, identity: Identity, like: Message, principal: Principal) -> Sender:
+        """What ``take`` needs for a client's messages with the properties of ``like``, any number of them."""
+        common = HubMessage(
             identity=identity,
-            enqueued=self._core.event_hub.time(),
-            body=message.body,
-            properties=message.properties,
-            system=message.system,
+            enqueued=0.0,
+            properties=like.properties,
+            system=like.system,
             generation_id=principal.generation_id,
             auth_method=principal.auth_method,
             model_id=principal.model_id,
         )
-        self._core.sessions.touch(identity)
-        self._intake.take(taken, done)
+        stream = self._core.event_hub.stream_of(identity.device_id)
+        return Sender(envelope=Envelope(common), stream=stream, size=like.size - len(like.body))
+
+    def take(self, sender: Sender, body: bytes, done: Done) -> None:
+        """``telemetry`` without a coroutine: ``done`` is called once the message is on disk, or with the StoreError.
+
+        HubError MessageTooLarge at once.
+        """
+        size = sender.size + len(body)
+        if size > limits.DEVICE_TO_CLOUD_BYTES:
+            text = f"The message has {size} bytes; {limits.DEVICE_TO_CLOUD_BYTES} are allowed."
+            raise hub_error("MessageTooLarge", text)
+        self._intake.take(sender, body, done)
 
     async def drained(self) -> None:
         """Return once every message taken so far is on disk and its sender knows."""
         await self._intake.drained()
 
     def _publish(self, message: HubMessage) -> None:
-        if self._core.events.wanted:
-            self._core.events.publish(self._shapes.telemetry(message.identity, message.message, message.enqueued))
+        self._core.events.publish(self._shapes.telemetry(message.identity, message.message, message.enqueued))
 
 
 def _tell(stored: asyncio.Future[None], error: BaseException | None) -> None:

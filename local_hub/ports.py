@@ -89,6 +89,10 @@ def raise_file_limit() -> str | None:
     return f"only {soft} files may be open here, one for each connected device: raise the hard limit (ulimit -Hn)"
 
 
+_OTHERS = {8883: "another hub, an MQTT broker", AMQPS_PORT: "another hub, an AMQP broker"}
+"""Who else likes to listen on a port."""
+
+
 def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -101,7 +105,7 @@ def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int
 def _explain(error: OSError, host: str, port: int, use: str) -> str:
     where = f"port {port} ({use}) on {host}"
     if error.errno == errno.EADDRINUSE:
-        who = "another hub, an MQTT broker" if port == 8883 else "another hub, a web server"
+        who = _OTHERS.get(port, "another hub, a web server")
         return f"{where} is busy ({who}?): stop that, or give this hub an address of its own with --host 127.0.0.2"
     if error.errno == errno.EADDRNOTAVAIL:
         return f"{host} is not an address of this machine: on macOS, add it with sudo ifconfig lo0 alias {host} up"

@@ -27,10 +27,12 @@ from iot_core.query.ast import mentioned_paths
 from iot_core.query.parser import parse_condition
 from local_hub.documents import Documents
 from local_hub.job_rows import DEVICE_ROWS, device_document
+from local_hub.light_documents import light_reader
 from local_hub.query_filters import filter_of, job_column, twin_column
+from local_hub.query_indexes import QueryIndexes
 from local_hub.query_lag import Earlier, QueryLag, rows_of
 from local_hub.rows import COLUMNS, from_row
-from local_hub.twin_scan import matching_keys
+from local_hub.twin_scan import count_exactly, matching_keys
 from transport.store import Store
 
 __all__ = ["Page", "Queries"]
@@ -59,8 +61,9 @@ class _Place:
 class Queries:
     """Runs queries on committed data, in reader threads."""
 
-    def __init__(self, store: Store, documents: Documents, lag: QueryLag) -> None:
+    def __init__(self, store: Store, documents: Documents, lag: QueryLag, indexes: QueryIndexes) -> None:
         self._store = store
+        self._indexes = indexes
         self._documents = documents
         self._lag = lag
 
@@ -71,12 +74,14 @@ class Queries:
         except QueryError as error:
             raise _bad_request() from error
         place = _place_of(continuation, text)
+        self._indexes.asked(query.condition)
         return await self._store.aread(lambda connection: self._page(connection, query, page_size, place))
 
     async def targets(self, condition_text: str) -> list[tuple[str, str]]:
         """(device id, module id or "") of every twin that the condition of a job takes; QueryError for a bad one."""
         condition = compile_condition(condition_text)
         paths = set(mentioned_paths(parse_condition(condition_text)[1]))
+        self._indexes.asked(condition)
         return await self._store.aread(
             lambda connection: list(
                 matching_keys(connection, condition, paths, self._documents, self._lag.earlier(connection))
@@ -86,16 +91,23 @@ class Queries:
     def count(self, connection: sqlite3.Connection, query: Query) -> int:
         """How many rows a query has, of what a connection sees."""
         if query.is_aggregate or query.collection == _JOBS:
-            return sum(1 for _ in query.run(document for _, document in self._read(connection, query.condition, None)))
-        paths = set(mentioned_paths(query.select.where))
-        earlier = self._lag.earlier(connection)
-        found = sum(1 for _ in matching_keys(connection, query.condition, paths, self._documents, earlier))
+            return sum(1 for _ in self._groups(connection, query))
+        found = self._count_twins(connection, query)
         return found if query.top is None else min(found, query.top)
+
+    def _count_twins(self, connection: sqlite3.Connection, query: Query) -> int:
+        """How many twins its condition takes."""
+        earlier = self._lag.earlier(connection)
+        counted = None if earlier else count_exactly(connection, query.condition)
+        if counted is not None:
+            return counted
+        paths = set(mentioned_paths(query.select.where))
+        return sum(1 for _ in matching_keys(connection, query.condition, paths, self._documents, earlier))
 
     def _page(self, connection: sqlite3.Connection, query: Query, size: int, place: _Place) -> Page:
         if query.is_aggregate:
             return self._page_of_groups(connection, query, size, place)
-        walk = _Walk(self._read(connection, query.condition, place.after))
+        walk = _Walk(self._read(connection, query, place.after))
         rows = query.run(walk)
         wanted = size if query.top is None else min(size, query.top - place.given)
         taken = list(islice(rows, max(wanted, 0)))
@@ -108,32 +120,50 @@ class Queries:
 
     def _page_of_groups(self, connection: sqlite3.Connection, query: Query, size: int, place: _Place) -> Page:
         """Groups need every document each time; the place is the number of groups given before."""
-        walk = _Walk(self._read(connection, query.condition, None))
-        rows = list(islice(query.run(walk), place.given, place.given + size + 1))
+        rows = list(islice(self._groups(connection, query), place.given, place.given + size + 1))
         next_place = _Place(given=place.given + size)
         token = _token(query.text, next_place) if len(rows) > size else None
         return Page(rows=rows[:size], item_type=query.item_type, continuation=token)
 
-    def _read(
-        self, connection: sqlite3.Connection, condition: Condition, after: tuple[str, ...] | None
-    ) -> Iterator[tuple[tuple[str, ...], JsonObject]]:
-        """(key, document) of what the condition may take, in the order of the keys."""
-        if condition.collection == _JOBS:
-            return _read_jobs(connection, condition, after)
-        return self._read_twins(connection, condition, after)
+    def _groups(self, connection: sqlite3.Connection, query: Query) -> Iterator[Document]:
+        """The rows of an aggregate, or of a query on jobs."""
+        if query.is_count and query.collection != _JOBS:
+            count = self._count_twins(connection, query)
+            row = {item.key: count for item in query.select.items or ()}
+            return islice(iter((row,)), query.top)
+        return query.run(document for _, document in self._read(connection, query, None))
 
-    def _read_twins(
-        self, connection: sqlite3.Connection, condition: Condition, after: tuple[str, ...] | None
+    def _read(
+        self, connection: sqlite3.Connection, query: Query, after: tuple[str, ...] | None
     ) -> Iterator[tuple[tuple[str, ...], JsonObject]]:
-        found = filter_of(condition, twin_column)
-        kind = "module_id != ''" if condition.collection == _MODULES else "module_id = ''"
-        where = " AND ".join((kind, *found.conditions, *(["(device_id, module_id) > (?, ?)"] if after else [])))
-        statement = f"SELECT {COLUMNS} FROM identities WHERE {where} ORDER BY device_id, module_id"
-        rows: Iterator[tuple[Any, ...]] = connection.execute(statement, (*found.parameters, *(after or ())))
-        if earlier := self._lag.earlier(connection):
-            rows = _lagging(rows, earlier, after, modules=condition.collection == _MODULES)
-        for row in rows:
-            yield (row[0], row[1]), self._documents.twin(from_row(row))
+        """(key, document) of what the query's condition may take, in the order of the keys.
+
+        Documents hold what the query reads of them: all of it for ``SELECT *``.
+        """
+        if query.collection == _JOBS:
+            return _read_jobs(connection, query.condition, after)
+        light, earlier = light_reader(query.paths), self._lag.earlier(connection)
+        if light is not None and query.is_projection and not earlier:
+            rows = _rows(connection, query.condition, after, ", ".join(light.columns))
+            return (((row[0], row[1]), light.document(row)) for row in rows)
+        rows = _rows(connection, query.condition, after, COLUMNS)
+        if earlier:
+            rows = _lagging(rows, earlier, after, modules=query.collection == _MODULES)
+        if light is not None:
+            judged = light.of_whole_rows()
+            rows = (row for row in rows if query.condition(judged(row)))
+        return (((row[0], row[1]), self._documents.twin(from_row(row))) for row in rows)
+
+
+def _rows(
+    connection: sqlite3.Connection, condition: Condition, after: tuple[str, ...] | None, columns: str
+) -> Iterator[tuple[Any, ...]]:
+    """Those columns of the twins that the condition may take, in the order of the keys."""
+    found = filter_of(condition, twin_column)
+    kind = "module_id != ''" if condition.collection == _MODULES else "module_id = ''"
+    where = " AND ".join((kind, *found.conditions, *(["(device_id, module_id) > (?, ?)"] if after else [])))
+    statement = f"SELECT {columns} FROM identities WHERE {where} ORDER BY device_id, module_id"
+    return connection.execute(statement, (*found.parameters, *(after or ())))
 
 
 def _lagging(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from iot_core.query import Condition
 from local_hub.json_text import dump
 
-__all__ = ["Filter", "filter_of", "job_column", "twin_column"]
+__all__ = ["DOUBT", "Filter", "exact_filter", "filter_of", "job_column", "json_column", "twin_column"]
 
 Value = str | int | float | bool
 _SQLITE_INTEGERS = range(-(2**63), 2**63)
@@ -37,6 +37,10 @@ _JOB_COLUMNS: dict[tuple[str, ...], str] = {
     ("jobType",): "j.type",
     ("status",): "d.status",
 }
+_LIKE_CONTAINERS = ("{", "[")
+"""How texts begin that an object or array can look like: json_extract gives those as their JSON."""
+DOUBT = r"instr(tags, '\u0000') + instr(desired, '\u0000') + instr(reported, '\u0000')"
+"""Above 0 for a twin with a text that holds U+0000, where some versions of SQLite take it to end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +68,23 @@ def filter_of(condition: Condition, column: Callable[[tuple[str, ...]], str | No
     return Filter(conditions=tuple(conditions), parameters=tuple(parameters))
 
 
+def exact_filter(condition: Condition) -> Filter | None:
+    """The filter that lets through what the condition takes and nothing else, but for rows where ``DOUBT`` is above 0;
+    None when only the condition itself can tell.
+    """
+    for path, value in condition.equalities:
+        if json_column(path) is None or not _bindable(value) or not _is_alone(value):
+            return None
+    return filter_of(condition, twin_column) if condition.only_equalities else None
+
+
 def twin_column(path: tuple[str, ...]) -> str | None:
     """The SQL expression for a path into a twin; None when there is none."""
-    if path in _TWIN_ROOTS:
-        return _TWIN_ROOTS[path]
+    return _TWIN_ROOTS.get(path) or json_column(path)
+
+
+def json_column(path: tuple[str, ...]) -> str | None:
+    """The SQL expression for a path into a twin's tags, properties or configurations; None for any other."""
     for root, column in _JSON_COLUMNS.items():
         names = path[len(root) :]
         if path[: len(root)] == root and names and all(map(_plain, names)):
@@ -89,7 +106,19 @@ def _quoted(names: Sequence[str]) -> list[str]:
     return [f'"{name}"' for name in names]
 
 
-def _bindable(value: Value) -> bool:
+def _is_alone(value: Value) -> bool:
+    """Whether json_extract gives the value for nothing else in JSON: 1 and 0 are true and false too."""
     if isinstance(value, str):
-        return not any("\ud800" <= character <= "\udfff" for character in value)
-    return not isinstance(value, int) or value in _SQLITE_INTEGERS
+        return value[:1] not in _LIKE_CONTAINERS
+    return value not in (0, 1)
+
+
+def _bindable(value: Value) -> bool:
+    """Whether SQLite finds every place where the value is: some of its versions end texts at U+0000, and it need not
+    read the digits of a fraction as Python does.
+    """
+    if isinstance(value, str):
+        return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value)
+    if isinstance(value, float):
+        return value.is_integer()
+    return value in _SQLITE_INTEGERS

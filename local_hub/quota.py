@@ -31,7 +31,7 @@ class DailyQuota:
         if day != self._day:
             self._day, self.used = day, 0
         if self.used >= self.allowed:
-            text = f"Total number of messages on IotHub exceeded the allocated quota. Max allowed message count: {self.allowed}"
-            return hub_error("IotHubQuotaExceeded", text)
+            text = "Total number of messages on IotHub exceeded the allocated quota. Max allowed message count"
+            return hub_error("IotHubQuotaExceeded", f"{text}: {self.allowed}")
         self.used += metered(size, self._meter)
         return None

@@ -286,3 +286,8 @@ CREATE TABLE query_backlog (
     changed REAL NOT NULL,
     row TEXT                              -- JSON array of the columns; NULL: the row was not there
 );
+
+-- Paths into twins that indexes were made for because queries ask for them (local_hub.query_indexes).
+CREATE TABLE query_indexes (
+    path TEXT PRIMARY KEY                 -- JSON array
+) WITHOUT ROWID;

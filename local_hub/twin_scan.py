@@ -10,11 +10,11 @@ from iot_core.query import Condition
 from iot_core.query.ast import Step
 from local_hub.documents import Documents
 from local_hub.light_documents import light_reader
-from local_hub.query_filters import filter_of, twin_column
+from local_hub.query_filters import DOUBT, exact_filter, filter_of, twin_column
 from local_hub.query_lag import Earlier, rows_of
 from local_hub.rows import COLUMNS, from_row
 
-__all__ = ["matching_keys"]
+__all__ = ["count_exactly", "matching_keys"]
 
 _MODULES = "devices.modules"
 
@@ -28,8 +28,8 @@ def matching_keys(
 ) -> Iterator[tuple[str, str]]:
     """(device id, module id or "") of each twin that the condition takes, in the order of the keys.
 
-    ``paths`` are those that the condition mentions; twins are read in full only when it takes that. Twins in ``earlier``
-    are judged as they stand there.
+    ``paths`` are those that the condition mentions; twins are read in full only when it takes that. Twins in
+    ``earlier`` are judged as they stand there.
     """
     found = _matching_now(connection, condition, paths, documents)
     if not earlier:
@@ -57,3 +57,15 @@ def _matching_now(
         document = documents.twin(from_row(row)) if reader is None else reader.document(row)
         if condition(document):
             yield row[0], row[1]
+
+
+def count_exactly(connection: sqlite3.Connection, condition: Condition) -> int | None:
+    """How many twins the condition takes, counted by SQLite alone; None when that cannot tell."""
+    found = exact_filter(condition)
+    if found is None:
+        return None
+    kind = "module_id != ''" if condition.collection == _MODULES else "module_id = ''"
+    doubt = f"TOTAL({DOUBT})" if found.conditions else "0"
+    statement = f"SELECT COUNT(*), {doubt} FROM identities WHERE {' AND '.join((kind, *found.conditions))}"
+    count, doubtful = connection.execute(statement, found.parameters).fetchone()
+    return None if doubtful else int(count)

@@ -170,7 +170,7 @@ class AmqpClient(asyncio.Protocol):
         *,
         hostname: str | None = None,
         sasl: ClientSasl | None = None,
-        max_frame_size: int = 65536,
+        max_message_size: int = 1024 * 1024,
     ) -> AmqpClient:
         """Connect and open; without ``tls`` in the clear, without ``sasl`` with the bare AMQP header.
 
@@ -180,7 +180,7 @@ class AmqpClient(asyncio.Protocol):
             container_id=f"edgeyard-{uuid.uuid4()}",
             hostname=hostname or host,
             client_sasl=sasl,
-            max_frame_size=max_frame_size,
+            max_message_size=max_message_size,
         )
         if tls is None:
             _, client = await asyncio.get_running_loop().create_connection(lambda: cls(settings), host, port)

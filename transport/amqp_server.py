@@ -41,6 +41,7 @@ from iot_core.amqp import (
     Settings,
 )
 from iot_core.amqp.states import State
+from iot_core.errors import LocalProtocolError
 
 __all__ = ["AmqpServerProtocol", "Handler", "ServerLimits"]
 
@@ -218,6 +219,8 @@ class AmqpServerProtocol(asyncio.Protocol):
                 self._dispatch(event)
         except AmqpViolation as violation:
             self._end(f"protocol error: {violation}")
+        except LocalProtocolError as error:
+            self._end(f"the client cannot be answered: {error}", abort=True)
         if self._engine.is_waiting_for_outcome:
             self._pause(_DECIDING)
 

@@ -9,10 +9,12 @@ a killed process loses nothing, a power cut may lose the last commits, never the
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -144,6 +146,13 @@ class Store:
             raise StoreError(f"{self._path} is closed")
         return await asyncio.get_running_loop().run_in_executor(self._pool, self.read, work)
 
+    async def backup(self, path: Path) -> None:
+        """Write all that is committed now to a new database file (mode 0600), synced; StoreError.
+
+        Writes go on meanwhile and are not in it.
+        """
+        await self.aread(lambda connection: _back_up(connection, path))
+
     def records(self, stream: str, first: int = 0) -> Iterator[bytes]:
         """The records of a stream from number ``first`` on, segment by segment; sees later commits as it goes."""
         while (segment := self.read(partial(segment_at, stream=stream, record=first))) is not None:
@@ -177,6 +186,21 @@ _PRAGMAS = (
     "fullfsync = ON",
     "checkpoint_fullfsync = ON",
 )
+
+
+def _back_up(connection: sqlite3.Connection, path: Path) -> None:
+    path.touch(mode=0o600)
+    # One step, so that it is of one moment: steps in between which somebody writes begin again.
+    with closing(sqlite3.connect(path)) as target:
+        connection.backup(target, pages=-1)
+        target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _connect(path: Path, *pragmas: str) -> sqlite3.Connection:

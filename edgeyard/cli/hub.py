@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from edgeyard.cli import hub_groups, hub_routes
+from edgeyard.cli import hub_controls, hub_groups, hub_routes
+from edgeyard.cli.hub_compare import compare
 from edgeyard.cli.hubs import HomeOption, home_folder, run_async
 from edgeyard.cli.render import Output, print_json, print_note, print_table
 from iot_core.errors import InputError
@@ -17,8 +18,14 @@ from iot_core.errors import InputError
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Run a local IoT Hub and look into it.")
+app.command()(compare)
 app.add_typer(hub_routes.app, name="routes")
 app.add_typer(hub_groups.app, name="consumer-groups")
+app.add_typer(hub_controls.clock_app, name="clock")
+app.add_typer(hub_controls.fault_app, name="fault")
+app.add_typer(hub_controls.snapshot_app, name="snapshot")
+app.command("log")(hub_controls.log)
+app.command("reset")(hub_controls.reset)
 
 
 class Durability(StrEnum):
@@ -65,9 +72,33 @@ def run(
     tier: Annotated[
         TierName, typer.Option(help="Whose limits hold: configurations of F1; with --throttle, jobs too.")
     ] = TierName.S3,
+    storage: Annotated[
+        str,
+        typer.Option(
+            envvar="EDGEYARD_STORAGE",
+            metavar="built-in|off|CONNECTION_STRING",
+            help="Where devices upload files: here, nowhere, or into a storage account (Azurite's or a real one).",
+        ),
+    ] = "built-in",
+    storage_container: Annotated[
+        str, typer.Option(help="Container in it; in an account elsewhere it must be there.")
+    ] = "device-files",
     throttle: Annotated[
-        bool, typer.Option("--throttle/--no-throttle", help="Jobs as slow, and as few at once, as the tier allows.")
+        bool, typer.Option("--throttle/--no-throttle", help="The rates, daily quota and job limits of the tier hold.")
     ] = False,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            "--like-azure",
+            metavar="TIER[:UNITS]",
+            help="Be as slow as a real hub: --tier and --throttle, late queries, configurations every five minutes.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[
+        Path | None,
+        typer.Option(help="JSON file of devices, twins and configurations that have to be there.", show_default=False),
+    ] = None,
 ) -> None:
     """Run a local IoT Hub until Ctrl-C: MQTT over TLS on 8883, AMQP on 5671, HTTPS on 443 or 8443.
 
@@ -75,6 +106,8 @@ def run(
     """
     from local_hub.config import HubConfig
     from local_hub.eventhub.retention import RetentionOptions
+    from local_hub.files.options import FileUploadOptions
+    from local_hub.like_azure import like_azure
     from local_hub.local_hub import serve
 
     config = HubConfig(
@@ -85,9 +118,13 @@ def run(
         partitions=partitions,
         retention=RetentionOptions(days=retention_days),
         durability=durability.value,
+        file_upload=FileUploadOptions(storage=storage, container=storage_container),
         tier=tier.value,
         throttle=throttle,
+        seed=seed,
     )
+    if like is not None:
+        config = like_azure(config, like)
     serve(config, announce=lambda line: print(line, flush=True), warn=print_note)
 
 

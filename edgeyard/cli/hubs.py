@@ -27,6 +27,7 @@ __all__ = [
     "find_hub",
     "home_folder",
     "is_loopback",
+    "local_hub",
     "run_async",
 ]
 
@@ -73,6 +74,12 @@ def find_hub(option: str | None, *, home: Path | None = None) -> TargetHub:
     if text:
         named = ConnectionString.parse(text)
         return TargetHub(connection_string=named, ca_file=authority_for(named.host_name, folder))
+    return local_hub(folder)
+
+
+def local_hub(home: Path | None = None) -> TargetHub:
+    """The hub that runs in the data folder, whatever the environment names; `InputError` when none does."""
+    folder = home_folder(home)
     if not HubHome(folder).running.is_file():
         raise InputError(
             f"no hub is named and none runs in {folder}: start one with `edgeyard hub run`, "

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from edgeyard.cli import demo, device, devices, dps, edge, hub, job, look, services
+from edgeyard.cli import demo, device, devices, dps, edge, hub, job, look, monitor, services
 from edgeyard.cli.exits import DONE, FAILED, WRONG_USE, exit_code_of
 from edgeyard.cli.render import print_error
 from edgeyard.cli.version import version
@@ -35,6 +35,7 @@ app.add_typer(job.app, name="job")
 app.add_typer(look.twin_app, name="twin")
 app.command("query")(look.query)
 app.command("methods")(look.invoke_method)
+app.command("monitor")(monitor.monitor)
 app.command("score")(services.score)
 app.command("sentiment")(services.sentiment)
 app.command("demo")(demo.demo)

@@ -15,7 +15,7 @@ from iot_core.query.functions import FUNCTIONS
 from iot_core.query.paths import path_reader
 from iot_core.query.values import COMPARISONS, UNDEFINED, Document, Reader, arithmetic, equal
 
-__all__ = ["compile_predicate", "equalities", "memberships"]
+__all__ = ["compile_predicate", "equalities", "is_conjunction", "memberships"]
 
 
 def compile_predicate(node: Node | None) -> Callable[[Document], bool]:
@@ -145,6 +145,11 @@ def memberships(node: Node | None) -> tuple[tuple[tuple[str, ...], tuple[str | i
             if names and all(_is_indexable(value) for value in term.values):
                 found.append((names, term.values))
     return tuple(found)
+
+
+def is_conjunction(node: Node | None) -> bool:
+    """Whether a condition says no more than its `equalities`."""
+    return len(_terms(node)) == len(equalities(node))
 
 
 def _terms(node: Node | None) -> list[Node]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, Literal, TypeAlias
 
-from iot_core.query.ast import Aggregate, Select
-from iot_core.query.compiler import compile_predicate, equalities, memberships
+from iot_core.query.ast import Aggregate, Select, Step, mentioned_paths
+from iot_core.query.compiler import compile_predicate, equalities, is_conjunction, memberships
 from iot_core.query.parser import parse_condition, parse_select
 from iot_core.query.rows import Rows, compile_rows
 from iot_core.query.values import Document
@@ -36,6 +36,8 @@ class Condition:
     collection: str
     equalities: tuple[Equality, ...]
     memberships: tuple[Membership, ...]
+    only_equalities: bool
+    """Whether they are the whole condition: every document that satisfies all `equalities` is taken."""
     _predicate: Callable[[Document], bool] = field(repr=False, compare=False)
 
     def __call__(self, document: Document) -> bool:
@@ -73,6 +75,21 @@ class Query:
         return self.select.top
 
     @property
+    def is_count(self) -> bool:
+        """True when it gives nothing but the number of documents that its condition takes, once or more often."""
+        items = self.select.items or ()
+        counts = all(isinstance(item.value, Aggregate) and item.value.path is None for item in items)
+        return bool(items) and counts and not self.select.group_by
+
+    @property
+    def paths(self) -> frozenset[tuple[Step, ...]]:
+        """Every path that it reads, besides the whole documents of `SELECT *`."""
+        values = [item.value for item in self.select.items or ()]
+        selected = [value.path if isinstance(value, Aggregate) else value for value in values]
+        nodes = (self.select.where, *selected, *self.select.group_by)
+        return frozenset(path for node in nodes for path in mentioned_paths(node))
+
+    @property
     def item_type(self) -> ItemType:
         """`DeviceJob` for jobs, `Raw` for projections and aggregates, else `Twin`."""
         if self.collection == _JOBS:
@@ -107,6 +124,7 @@ def parse(text: str) -> Query:
             collection=select.collection,
             equalities=equalities(select.where),
             memberships=memberships(select.where),
+            only_equalities=is_conjunction(select.where),
             _predicate=compile_predicate(select.where),
         ),
         _rows=compile_rows(select),
@@ -131,5 +149,6 @@ def compile_condition(text: str) -> Condition:
         collection=collection,
         equalities=equalities(node),
         memberships=memberships(node),
+        only_equalities=is_conjunction(node),
         _predicate=compile_predicate(node),
     )

@@ -1,4 +1,4 @@
-"""The CRC-64 that Azure Storage checks contents by: the polynomial of NVMe, reflected, sent as 8 bytes, low one first."""
+"""The CRC-64 that Azure Storage checks contents by: NVMe's polynomial, reflected; 8 bytes, the low one first."""
 
 from __future__ import annotations
 

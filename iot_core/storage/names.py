@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from iot_core.storage.refusals import refused
 
 __all__ = [
-    "check_block_id",
     "check_blob_name",
+    "check_block_id",
     "check_container_name",
     "metadata_from",
 ]

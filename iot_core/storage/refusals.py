@@ -43,15 +43,21 @@ REFUSALS: Mapping[str, Known] = MappingProxyType(
         "BlockListTooLong": Known(400, "The block list may not contain more than 50,000 blocks."),
         "BlockCountExceedsLimit": Known(409, "The uncommitted block count may not exceed 100,000."),
         "InvalidMd5": Known(400, "The MD5 value specified in the request is invalid. It must be 128 bits in base64."),
-        "Md5Mismatch": Known(400, "The MD5 value specified in the request did not match that calculated by the server."),
-        "InvalidCrc64": Known(400, "The CRC64 value specified in the request is invalid. It must be 64 bits in base64."),
+        "Md5Mismatch": Known(
+            400, "The MD5 value specified in the request did not match that calculated by the server."
+        ),
+        "InvalidCrc64": Known(
+            400, "The CRC64 value specified in the request is invalid. It must be 64 bits in base64."
+        ),
         "Crc64Mismatch": Known(
             400, "The CRC64 value specified in the request did not match that calculated by the server."
         ),
         "MissingRequiredHeader": Known(400, "An HTTP header that is mandatory for this request is not specified."),
         "UnsupportedHeader": Known(400, "One of the HTTP headers specified in the request is not supported."),
         "UnsupportedQueryParameter": Known(400, "One of the query parameters specified in the request is unsupported."),
-        "NoAuthenticationInformation": Known(401, "Server failed to authenticate the request: it carries no signature."),
+        "NoAuthenticationInformation": Known(
+            401, "Server failed to authenticate the request: it carries no signature."
+        ),
         "AuthenticationFailed": Known(
             403,
             "Server failed to authenticate the request. Make sure the value of the Authorization header, or the shared "

@@ -85,10 +85,28 @@ class Signature:
         if self._is_account_sas:
             self._check_signed(account, self._account_text(account.name))
         else:
-            self._check_signed(account, self._service_text(account.name, resource))
+            self._check_signed(account, self.service_text(account.name, resource))
         self._check_time(now)
         self._check_peer(peer)
         self._check_grant(resource, need)
+
+    def service_text(self, account: str, resource: Resource) -> str:
+        """What a service SAS for a blob, or for its container, signs."""
+        version, kind = self.fields["sv"], self.fields["sr"]
+        text = [
+            self.permissions,
+            self._of("st"),
+            self._of("se"),
+            resource.canonical(account, kind),
+            "",
+            self._of("sip"),
+        ]
+        text += [self._of("spr"), version]
+        if version >= _WITH_SNAPSHOT:
+            text += [kind, ""]
+        if version >= _WITH_SCOPE:
+            text.append(self._of("ses"))
+        return "\n".join([*text, *(self._of(name) for name in OVERRIDES)])
 
     @property
     def _is_account_sas(self) -> bool:
@@ -142,16 +160,6 @@ class Signature:
         if not set(need.letters) & set(self.permissions):
             raise refused("AuthorizationPermissionMismatch")
 
-    def _service_text(self, account: str, resource: Resource) -> str:
-        version, kind = self.fields["sv"], self.fields["sr"]
-        text = [self.permissions, self._of("st"), self._of("se"), resource.canonical(account, kind), "", self._of("sip")]
-        text += [self._of("spr"), version]
-        if version >= _WITH_SNAPSHOT:
-            text += [kind, ""]
-        if version >= _WITH_SCOPE:
-            text.append(self._of("ses"))
-        return "\n".join([*text, *(self._of(name) for name in OVERRIDES)])
-
     def _account_text(self, account: str) -> str:
         names = ["sp", "ss", "srt", "st", "se", "sip", "spr", "sv"]
         if self.fields["sv"] >= _WITH_SCOPE:
@@ -173,7 +181,7 @@ def blob_sas(account: StorageAccount, container: str, blob: str, permissions: st
     ``permissions`` are letters in the order of the documentation, such as "rw".
     """
     fields = {"sv": VERSION, "sr": "b", "se": f"{iso(expires)[:19]}Z", "sp": permissions}
-    text = Signature(fields=fields)._service_text(account.name, Resource(container=container, blob=blob))
+    text = Signature(fields=fields).service_text(account.name, Resource(container=container, blob=blob))
     signed = {"sv": VERSION, "sr": "b", "sig": account.signature(text), "se": fields["se"], "sp": permissions}
     return "?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in signed.items())
 

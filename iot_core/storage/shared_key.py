@@ -41,8 +41,9 @@ def verify_shared_key(
     if scheme.lower() != SCHEME.lower() or name != account.name:
         raise refused("AuthenticationFailed", AuthenticationErrorDetail=f"The scheme must be {SCHEME} {account.name}.")
     texts = (_text(account.name, verb, path, query, headers, order) for order in (_plain, _word_sort))
-    # A list, not a generator: both are compared, so that the time does not tell which one matched.
-    if not any([account.signed(text, signature) for text in texts]):
+    # All are compared before any is looked at, so that the time does not tell which one matched.
+    matches = [account.signed(text, signature) for text in texts]
+    if not any(matches):
         raise refused("AuthenticationFailed", AuthenticationErrorDetail="The MAC signature in the request is wrong.")
 
 
@@ -54,7 +55,10 @@ def _text(
     headers: Mapping[str, str],
     order: Callable[[str], tuple[str, int]],
 ) -> str:
-    values = {**headers, "content-length": "" if headers.get("content-length") == "0" else headers.get("content-length", "")}
+    values = {
+        **headers,
+        "content-length": "" if headers.get("content-length") == "0" else headers.get("content-length", ""),
+    }
     lines: Iterable[str] = (
         verb,
         *(values.get(name, "") for name in _SIGNED),

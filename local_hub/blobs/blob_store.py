@@ -89,15 +89,11 @@ class BlobStore:
     async def set_container_metadata(self, name: str, metadata: Mapping[str, str]) -> Container:
         """ContainerNotFound."""
         now = self._clock.now()
-        return await self._store.write(
-            lambda connection: rows.set_container_metadata(connection, name, metadata, now)
-        )
+        return await self._store.write(lambda connection: rows.set_container_metadata(connection, name, metadata, now))
 
     async def delete_container(self, name: str) -> None:
         """With its blobs; ContainerNotFound."""
-        await self._store.write(
-            lambda connection: rows.delete_container(connection, name), after=self.files.remove
-        )
+        await self._store.write(lambda connection: rows.delete_container(connection, name), after=self.files.remove)
 
     async def containers(self, request: listing.ListRequest) -> listing.ContainerPage:
         """A page of containers."""
@@ -178,9 +174,7 @@ class BlobStore:
 
         await self._write(work, received.file)
 
-    async def describe(
-        self, container: str, name: str, change: Callable[[Blob], Described], check: Check
-    ) -> Blob:
+    async def describe(self, container: str, name: str, change: Callable[[Blob], Described], check: Check) -> Blob:
         """Change properties or metadata; BlobNotFound, ContainerNotFound."""
         now = self._clock.now()
 

@@ -49,7 +49,7 @@ class ListRequest:
     def after(self) -> str:
         """Names up to here were given before."""
         try:
-            return base64.urlsafe_b64decode(self.marker).decode()
+            return base64.b64decode(self.marker, altchars=b"-_", validate=True).decode()
         except (binascii.Error, ValueError):
             raise refused("InvalidQueryParameterValue", QueryParameterName="marker") from None
 

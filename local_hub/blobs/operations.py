@@ -8,7 +8,7 @@ from enum import Enum
 
 from iot_core.storage import needs
 from iot_core.storage.needs import Need
-from iot_core.storage.refusals import refused
+from iot_core.storage.refusals import StorageRefusal, refused
 from local_hub.blobs import containers, reading, writing
 from local_hub.blobs.call import Call, Reply
 
@@ -40,9 +40,7 @@ def _operation(name: str, need: Need, handler: Handler) -> Operation:
 
 _B, _C = Target.BLOB, Target.CONTAINER
 _GET_CONTAINER = _operation("Get Container Properties", needs.READ_CONTAINER, containers.get_container)
-_GET_CONTAINER_METADATA = _operation(
-    "Get Container Metadata", needs.READ_CONTAINER, containers.get_container_metadata
-)
+_GET_CONTAINER_METADATA = _operation("Get Container Metadata", needs.READ_CONTAINER, containers.get_container_metadata)
 _GET_METADATA = _operation("Get Blob Metadata", needs.READ, reading.get_metadata)
 
 OPERATIONS: Mapping[tuple[Target, str, str], Operation] = {
@@ -139,5 +137,5 @@ def check_headers(headers: Mapping[str, str]) -> None:
         raise refused("LeaseNotPresentWithBlobOperation")
 
 
-def _not_built(feature: str) -> Exception:
+def _not_built(feature: str) -> StorageRefusal:
     return refused("NotImplemented", f"{feature}: not built in this local hub.")

@@ -56,9 +56,7 @@ async def get_block_list(call: Call) -> Reply:
     if kind not in ("committed", "uncommitted", "all"):
         raise refused("InvalidQueryParameterValue", QueryParameterName="blocklisttype")
     blob, committed, uncommitted = call.blobs.blocks(call.container, call.blob)
-    body = xml.block_list(
-        committed if kind != "uncommitted" else None, uncommitted if kind != "committed" else None
-    )
+    body = xml.block_list(committed if kind != "uncommitted" else None, uncommitted if kind != "committed" else None)
     size = {"x-ms-blob-content-length": str(blob.size if blob else 0)}
     return Reply(headers={**XML, **size, **(changed_headers(blob) if blob else {})}, body=body)
 

@@ -15,7 +15,17 @@ from iot_core.storage.crc64 import CRC64_BYTES, Crc64
 from iot_core.storage.refusals import refused
 from local_hub.blobs.files import NewFile
 
-__all__ = ["CRC64_HEADER", "PIECE_BYTES", "Body", "Received", "body_length", "receive", "wanted_checksums"]
+__all__ = [
+    "CRC64_HEADER",
+    "PIECE_BYTES",
+    "Body",
+    "Checksums",
+    "Received",
+    "body_length",
+    "receive",
+    "receive_text",
+    "wanted_checksums",
+]
 
 CRC64_HEADER = "x-ms-content-crc64"
 PIECE_BYTES = 256 * 1024
@@ -95,6 +105,18 @@ async def receive(body: Body, length: int, wanted: Checksums, file: NewFile) -> 
         file.discard()
         raise
     return received
+
+
+async def receive_text(body: Body, length: int, wanted: Checksums) -> bytes:
+    """A short body, in memory; StorageRefusal as ``receive``."""
+    sums, pieces = _Sums(with_crc64=wanted.crc64 is not None), list[bytes]()
+    left = length
+    while left:
+        pieces.append(await _piece(body, min(PIECE_BYTES, left)))
+        sums.update(pieces[-1])
+        left -= len(pieces[-1])
+    _compare(sums.received("", length), wanted)
+    return b"".join(pieces)
 
 
 class _Sums:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from iot_core.storage.refusals import refused
 from local_hub.json_text import dump, load
@@ -89,10 +90,10 @@ def find_container(connection: sqlite3.Connection, name: str) -> Container | Non
     return container_of(found) if found else None
 
 
-def container_of(row: Sequence[object]) -> Container:
+def container_of(row: Sequence[Any]) -> Container:
     """From the columns name, etag, modified and metadata."""
     name, etag, modified, metadata = row
-    return Container(name=str(name), etag=f"0x{etag:X}", modified=float(str(modified)), metadata=load(str(metadata)))
+    return Container(name=name, etag=f"0x{etag:X}", modified=modified, metadata=load(metadata))
 
 
 def need_container(connection: sqlite3.Connection, name: str) -> Container:
@@ -103,9 +104,7 @@ def need_container(connection: sqlite3.Connection, name: str) -> Container:
     return found
 
 
-def create_container(
-    connection: sqlite3.Connection, name: str, metadata: Mapping[str, str], now: float
-) -> Container:
+def create_container(connection: sqlite3.Connection, name: str, metadata: Mapping[str, str], now: float) -> Container:
     """StorageRefusal ContainerAlreadyExists."""
     if find_container(connection, name):
         raise refused("ContainerAlreadyExists")
@@ -147,7 +146,7 @@ def find_blob(connection: sqlite3.Connection, container: str, name: str) -> Blob
     return blob_of(found) if found else None
 
 
-def blob_of(row: sqlite3.Row | tuple[object, ...]) -> Blob:
+def blob_of(row: Sequence[Any]) -> Blob:
     """From the columns in the order of the table."""
     number, container, name, etag, created, modified, size, properties, metadata = row
     return Blob(

@@ -12,8 +12,7 @@ from iot_core.storage.refusals import refused
 from local_hub.blobs import xml
 from local_hub.blobs.blob_store import Described
 from local_hub.blobs.call import Call, Reply
-from local_hub.blobs.conditions import check_write
-from local_hub.blobs.receiving import body_length
+from local_hub.blobs.receiving import body_length, receive_text, wanted_checksums
 from local_hub.blobs.replies import changed_headers
 from local_hub.blobs.rows import Blob
 
@@ -69,7 +68,7 @@ async def put_block(call: Call) -> Reply:
 async def put_block_list(call: Call) -> Reply:
     """A blob of the blocks in the body; 201."""
     length = body_length(call.headers, MOST_LIST_BYTES)
-    text = await call.blobs.receive_text(call.headers, length, call.body)
+    text = await receive_text(call.body, length, wanted_checksums(call.headers))
     said = Described(
         properties={"Content-Type": _DEFAULT_TYPE, **_blob_headers(call.headers)},
         metadata=metadata_from(call.header_lines),
@@ -101,10 +100,10 @@ async def set_metadata(call: Call) -> Reply:
 
 
 async def delete_blob(call: Call) -> Reply:
-    """202; there are no snapshots that could be in the way, or be asked for alone."""
+    """202; there are no snapshots, so none can be asked for alone."""
     if call.headers.get("x-ms-delete-snapshots", "include").lower() != "include":
         raise refused("NotImplemented", "snapshots: not built in this local hub.")
-    await call.blobs.delete(call.container, call.blob, lambda blob: check_write(call.headers, blob))
+    await call.blobs.delete(call.container, call.blob, call.check_change)
     return Reply(status=202, headers={"x-ms-delete-type-permanent": "true"})
 
 

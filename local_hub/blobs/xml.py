@@ -4,7 +4,7 @@ codes").
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from email.utils import formatdate
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
@@ -16,8 +16,8 @@ from local_hub.blobs.listing import BlobPage, ContainerPage, ListRequest
 from local_hub.blobs.rows import Blob, Block, Container, Part
 
 __all__ = [
-    "block_list",
     "blob_page",
+    "block_list",
     "container_page",
     "error",
     "http_date",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from local_hub.eventhub.amqp_message import amqp_message
 from local_hub.eventhub.event_hub import EventHub
 from local_hub.eventhub.groups import DEFAULT_GROUP, ConsumerGroups
-from local_hub.eventhub.messages import TELEMETRY, HubMessage
+from local_hub.eventhub.messages import TELEMETRY, Envelope, HubMessage
 from local_hub.eventhub.partitions import EventData, PartitionInfo
 from local_hub.eventhub.positions import EARLIEST, LATEST, AfterOffset, AfterSequence, AfterTime, Position
 from local_hub.eventhub.reader import EventReader
@@ -24,6 +24,7 @@ __all__ = [
     "AfterSequence",
     "AfterTime",
     "ConsumerGroups",
+    "Envelope",
     "EventData",
     "EventHub",
     "EventReader",

@@ -7,7 +7,7 @@ not those of plain telemetry. What the hub stamps on a message is not stored twi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 
@@ -17,7 +17,7 @@ from iot_core.hub_errors import hub_error
 from iot_core.identity import Identity
 from iot_core.message import Message, Properties, SystemProperties
 
-__all__ = ["TELEMETRY", "HubMessage", "decode_record", "encode_record"]
+__all__ = ["TELEMETRY", "Envelope", "HubMessage", "decode_record", "encode_record"]
 
 TELEMETRY = "Telemetry"
 """The message source of what devices send; the others are named by the events of the hub."""
@@ -73,23 +73,48 @@ _STAMPS = (
 )
 
 
+class Envelope:
+    """All of a message but its time and its body: one serves every message that a sender sends alike.
+
+    HubError ArgumentInvalid for text that UTF-8 has no bytes for.
+    """
+
+    __slots__ = ("_common", "_tail")
+
+    def __init__(self, common: HubMessage) -> None:
+        fields: list[object] = [
+            common.identity.device_id,
+            common.identity.module_id,
+            common.generation_id,
+            common.auth_method,
+            common.properties,
+            common.system,
+        ]
+        if common.model_id or common.source != TELEMETRY:
+            fields += (common.source, common.model_id)
+        try:
+            self._tail = b"," + orjson.dumps(fields)[1:] + b"\n"
+        except orjson.JSONEncodeError as error:
+            raise hub_error("ArgumentInvalid", f"The message's properties cannot be stored: {error}.") from error
+        self._common = common
+
+    @property
+    def identity(self) -> Identity:
+        """Whose messages they are."""
+        return self._common.identity
+
+    def record(self, enqueued: float, body: bytes) -> bytes:
+        """The record of one message."""
+        return b"".join((b"[", orjson.dumps(enqueued), self._tail, body))
+
+    def message(self, enqueued: float, body: bytes) -> HubMessage:
+        """One message."""
+        return replace(self._common, enqueued=enqueued, body=body)
+
+
 def encode_record(message: HubMessage) -> bytes:
-    """The record of a message; HubError ArgumentInvalid for text that UTF-8 has no bytes for."""
-    head: list[object] = [
-        message.enqueued,
-        message.identity.device_id,
-        message.identity.module_id,
-        message.generation_id,
-        message.auth_method,
-        message.properties,
-        message.system,
-    ]
-    if message.model_id or message.source != TELEMETRY:
-        head += (message.source, message.model_id)
-    try:
-        return orjson.dumps(head) + b"\n" + message.body
-    except orjson.JSONEncodeError as error:
-        raise hub_error("ArgumentInvalid", f"The message's properties cannot be stored: {error}.") from error
+    """The record of a message; HubError ArgumentInvalid as for ``Envelope``."""
+    return Envelope(message).record(message.enqueued, message.body)
 
 
 def decode_record(record: bytes) -> HubMessage:

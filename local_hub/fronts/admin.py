@@ -11,7 +11,8 @@ POST /stop   202, then the hub stops as on SIGTERM
 
 GET /authorities lists the trusted certificate authorities, POST /authorities trusts those in its body (PEM or DER),
 DELETE /authorities?thumbprint=SHA256 trusts one no longer; all three print authorities as ``Authority.document``.
-``admin_events`` has what lies under /eventhub and /routing.
+``admin_events`` has what lies under /eventhub and /routing, ``admin_files`` what lies under /files, ``admin_controls``
+the clock, faults, the log, snapshots and reset.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from iot_core.errors import HubError, InputError
+from iot_core.errors import HubError, InputError, StoreError
 from local_hub.authorities import Authority
 from local_hub.fronts.admin_c2d import post_c2d
+from local_hub.fronts.admin_controls import Controls, control_routes
 from local_hub.fronts.admin_events import event_routes, partition_events
+from local_hub.fronts.admin_files import get_file_notifications
 from local_hub.hub import Hub
 from transport.certificates import write_private
 
@@ -52,18 +55,23 @@ def new_token(path: Path) -> str:
 
 
 class AdminFront:
-    """Serves the door; ``status`` gives what GET /status prints, ``request_stop`` is called by POST /stop."""
+    """Serves the door, as long as a hub is attached; ``request_stop`` is called by POST /stop."""
 
-    def __init__(
-        self, hub: Hub, token: str, *, status: Callable[[], dict[str, Any]], request_stop: Callable[[], None]
-    ) -> None:
-        self._hub = hub
+    _hub: Hub
+    _status: Callable[[], dict[str, Any]]
+
+    def __init__(self, token: str, *, request_stop: Callable[[], None]) -> None:
         self._expected = f"Bearer {token}".encode()
-        self._status = status
         self._request_stop = request_stop
+        self._routes: dict[tuple[str, str], _Handler] = {}
         self._streams: set[asyncio.Task[None]] = set()
         self._server = web.Server(self._answer, access_log=None, handler_cancellation=True)
-        self._routes: dict[tuple[str, str], _Handler] = {
+
+    def attach(self, hub: Hub, controls: Controls, status: Callable[[], dict[str, Any]]) -> None:
+        """Open the door to a hub; ``status`` gives what GET /status prints."""
+        self._hub = hub
+        self._status = status
+        self._routes = {
             ("GET", "/events"): self._get_events,
             ("GET", "/status"): self._get_status,
             ("POST", "/stop"): self._post_stop,
@@ -71,8 +79,17 @@ class AdminFront:
             ("GET", "/authorities"): self._get_authorities,
             ("POST", "/authorities"): self._post_authorities,
             ("DELETE", "/authorities"): self._delete_authority,
+            ("GET", "/files/notifications"): partial(get_file_notifications, hub),
             **event_routes(hub),
+            **control_routes(hub, controls),
         }
+
+    async def detach(self) -> None:
+        """The hub stops: streams end, and until another is attached requests are told to come again."""
+        self._routes = {}
+        for stream in list(self._streams):
+            stream.cancel()
+        await asyncio.gather(*self._streams, return_exceptions=True)
 
     def protocol(self) -> asyncio.Protocol:
         """A protocol for one connection."""
@@ -80,15 +97,15 @@ class AdminFront:
 
     async def stop(self) -> None:
         """End every stream and connection."""
-        for stream in list(self._streams):
-            stream.cancel()
-        await asyncio.gather(*self._streams, return_exceptions=True)
+        await self.detach()
         self._server.pre_shutdown()
         await self._server.shutdown(_CLOSE_S)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if not self._allowed(request):
             return _text(401, "The admin door needs 'Authorization: Bearer TOKEN'; the token is in hub/admin.token.")
+        if not self._routes:
+            return _text(503, "The hub exchanges its data; ask again in a moment.")
         handler = self._routes.get((request.method, request.path)) or partition_events(self._hub, request)
         if handler is None:
             return _text(404, f"The admin door has {', '.join(f'{verb} {path}' for verb, path in self._routes)}.")
@@ -96,6 +113,8 @@ class AdminFront:
             return await handler(request)
         except HubError as error:
             return _text(error.status, error.message)
+        except StoreError as error:
+            return _text(500, str(error))
         except InputError as error:
             return _text(400, str(error))
 

@@ -19,6 +19,7 @@ from aiohttp.web_protocol import RequestHandler
 from iot_core.errors import HubError, InputError
 from iot_core.hub_errors import hub_error
 from local_hub.auth import Principal
+from local_hub.blobs.endpoint import is_blob_path
 from local_hub.faults import CutError, LostError
 from local_hub.fronts import refusals
 from local_hub.fronts.envelopes import Envelope, error_body
@@ -66,6 +67,8 @@ class HttpFront:
             access_log=None,
             logger=_no_log,
             keepalive_timeout=_IDLE_S,
+            # A blob is kept as it comes, whatever its Content-Encoding; no REST call has one.
+            auto_decompress=False,
         )
 
     def protocol(self) -> asyncio.Protocol:
@@ -82,6 +85,10 @@ class HttpFront:
         await self._server.shutdown(_CLOSE_S)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if is_blob_path(request.raw_path) and self._hub.files.blob_endpoint is not None:
+            answered = await self._hub.files.blob_endpoint.answer(request)
+            self._note(request, None, str(answered.status))
+            return answered
         segments = segments_of(request.raw_path)
         found = match(request.method, segments)
         try:
@@ -100,9 +107,7 @@ class HttpFront:
         size = request.content_length or 0
         self._hub.traffic_log.note("HTTPS", identity, "in", f"{request.method} {request.path}", size, result)
 
-    async def _respond(
-        self, request: web.BaseRequest, found: Match | None, segments: tuple[str, ...]
-    ) -> web.Response:
+    async def _respond(self, request: web.BaseRequest, found: Match | None, segments: tuple[str, ...]) -> web.Response:
         envelope = found.route.envelope if found else Envelope.REGISTRY
         try:
             reply = await self._handle(request, found, segments)
@@ -114,7 +119,7 @@ class HttpFront:
             return self._refusal(hub_error("GenericBadRequest", "The body is not what its headers say."), envelope)
         except (InputError, UnicodeError) as error:
             return self._refusal(hub_error("ArgumentInvalid", str(error)), envelope)
-        except ConnectionError:
+        except (ConnectionError, LostError, CutError):
             raise
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)

@@ -18,6 +18,7 @@ from iot_core.identity import Identity
 from iot_core.limits import MQTT_KEEP_ALIVE_MAX_S
 from iot_core.message import Message
 from iot_core.mqtt import NOT_AUTHORIZED, SERVER_UNAVAILABLE, Connect, Publish, SubAck, Subscribe, UnsubAck, Unsubscribe
+from iot_core.sas import without_secrets
 from iot_core.topics import Telemetry, parse_device_topic, parse_username
 from local_hub.auth import NEVER, Principal
 from local_hub.faults import CutError, FaultKind, LostError
@@ -94,7 +95,7 @@ class MqttFront:
         try:
             await self._hub.admission.admit_login(packet.client_id.partition("/")[0])
         except LostError:
-            _log.info("%s: connection lost by a fault", packet.client_id)
+            _log.info("%s: connection lost by a fault", without_secrets(packet.client_id))
         except CutError as error:
             connection.close(str(error))
         except HubError as error:
@@ -104,8 +105,9 @@ class MqttFront:
             self._let_in(connection, packet)
 
     def _refuse(self, connection: MqttServerProtocol, packet: Connect, error: EdgeyardError, code: int) -> None:
-        _log.info("%s: connection refused: %s", packet.client_id, error)
-        self._hub.traffic_log.note("MQTT", packet.client_id[:_LONGEST_ID], "in", "CONNECT", 0, f"refused: {error}")
+        who, why = without_secrets(packet.client_id[:_LONGEST_ID]), without_secrets(str(error))
+        _log.info("%s: connection refused: %s", who, why)
+        self._hub.traffic_log.note("MQTT", who, "in", "CONNECT", 0, f"refused: {why}")
         connection.refuse(code)
 
     def _let_in(self, connection: MqttServerProtocol, packet: Connect) -> None:

@@ -20,7 +20,7 @@ __all__ = ["Devicebound"]
 
 
 class Devicebound:
-    """A ``local_hub.pump.Receiver`` of one device's messages; ``send`` sends a packet, ``next_packet_id`` gives a number that is not in use."""
+    """A ``local_hub.pump.Receiver`` of one device's messages; ``next_packet_id`` gives a number that is not in use."""
 
     def __init__(
         self,

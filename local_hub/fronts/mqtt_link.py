@@ -20,8 +20,8 @@ from iot_core.errors import EdgeyardError, HubError, MessageError
 from iot_core.hub_errors import hub_error
 from iot_core.identity import Identity
 from iot_core.json_types import JsonObject
-from iot_core.message import Message
 from iot_core.mqtt import Publish
+from iot_core.sas import without_secrets
 from iot_core.topics import (
     MethodResponse,
     Subscription,
@@ -38,8 +38,9 @@ from local_hub.auth import Principal
 from local_hub.fronts.envelopes import Envelope, error_body
 from local_hub.fronts.mqtt_devicebound import Devicebound
 from local_hub.fronts.mqtt_gate import Gate
-from local_hub.fronts.mqtt_telemetry import TelemetryReader
+from local_hub.fronts.mqtt_telemetry import TelemetrySenders
 from local_hub.hub import Hub
+from local_hub.intake import Sender
 from local_hub.sessions import LinkClosedError
 from transport.mqtt_server import MqttServerProtocol
 
@@ -74,7 +75,7 @@ class MqttLink:
         self._devicebound = Devicebound(hub.c2d, self._send, identity, self._next_packet_id)
         self._gate: Gate | None = None
         self._log = hub.traffic_log.recorder("MQTT", identity)
-        self._telemetry = TelemetryReader(identity)
+        self._senders = TelemetrySenders(hub.messaging, identity, principal)
         self._unconfirmed = 0
         self._closed = False
 
@@ -104,6 +105,7 @@ class MqttLink:
     def close(self, reason: str) -> None:
         """End the connection; from now on nobody finds the link or waits on it."""
         if not self._closed:
+            reason = without_secrets(reason)
             _log.info("%s: connection closed: %s", self.identity, reason)
             self._log.note("out", "connection closed", 0, reason)
             self.ended()
@@ -159,12 +161,12 @@ class MqttLink:
         """Take one publish now; ends the connection for what IoT Hub does not take."""
         if self._closed:
             return
+        sender = self._senders.known(publish)
+        if sender is not None and publish.qos == 1:
+            self._send_on(publish, sender)
+            return
+        self._hub.sessions.touch(self.identity)
         try:
-            message = self._telemetry.known(publish)
-            if message is not None and publish.qos == 1:
-                self._send_on(publish, message)
-                return
-            self._hub.sessions.touch(self.identity)
             work = self._dispatch(publish)
         except MessageError as error:
             self.close(str(error))
@@ -212,7 +214,7 @@ class MqttLink:
             _log.warning("%s: publishes faster than the disk takes it: QoS 0, so dropped", self.identity)
             return None
         if isinstance(topic, Telemetry):
-            self._send_on(publish, self._telemetry.read(topic, publish))
+            self._send_on(publish, self._senders.read(topic, publish))
             return None
         return self._twin(topic, publish.payload)
 
@@ -235,11 +237,11 @@ class MqttLink:
         if publish.qos:
             self._connection.ack(publish.packet_id)
 
-    def _send_on(self, publish: Publish, message: Message) -> None:
+    def _send_on(self, publish: Publish, sender: Sender) -> None:
         """Give telemetry to the core; without a task of its own, as it is most of what comes."""
         self._unconfirmed += 1
         try:
-            self._hub.messaging.take(self.identity, message, self._principal, partial(self._sent_on, publish))
+            self._hub.messaging.take(sender, publish.payload, partial(self._sent_on, publish))
         except EdgeyardError as error:
             self._sent_on(publish, error)
 

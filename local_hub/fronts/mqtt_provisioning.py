@@ -33,6 +33,7 @@ from iot_core.dps.registration import RETRY_AFTER_S
 from iot_core.errors import EdgeyardError, HubError, InputError, MessageError
 from iot_core.json_types import JsonObject
 from iot_core.mqtt import NOT_AUTHORIZED, Connect, Publish, SubAck, Subscribe, UnsubAck, Unsubscribe
+from iot_core.sas import without_secrets
 from local_hub.dps.attestation import Attempt, unauthorized
 from local_hub.fronts import refusals
 from local_hub.fronts.envelopes import Envelope, error_body
@@ -90,7 +91,7 @@ class ProvisioningMqtt:
             elif not attempt.chain:
                 raise unauthorized()
         except EdgeyardError as error:
-            _log.info("%s: provisioning refused: %s", packet.client_id, error)
+            _log.info("%s: provisioning refused: %s", without_secrets(packet.client_id), without_secrets(str(error)))
             connection.refuse(NOT_AUTHORIZED)
             return
         connection.session = _Client(attempt=attempt)

@@ -8,58 +8,53 @@ from iot_core.limits import DEVICE_TO_CLOUD_BYTES
 from iot_core.message import Message
 from iot_core.mqtt import Publish
 from iot_core.topics import Telemetry
+from local_hub.auth import Principal
+from local_hub.intake import Sender
+from local_hub.messaging import Messaging
 
-__all__ = ["TelemetryReader", "checked_message", "with_property"]
+__all__ = ["TelemetrySenders", "checked_message", "with_property"]
 
 REMEMBERED_CHARACTERS = 1024
 """Of a topic; a longer one is read anew each time, so that an idle connection holds little."""
 
 
-class TelemetryReader:
-    """The messages of one identity."""
+class TelemetrySenders:
+    """What the topics of one identity's telemetry mean."""
 
-    __slots__ = ("_identity", "_last", "_topic")
+    __slots__ = ("_identity", "_last", "_messaging", "_principal", "_topic")
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, messaging: Messaging, identity: Identity, principal: Principal) -> None:
+        self._messaging = messaging
         self._identity = identity
+        self._principal = principal
         self._topic = ""
-        self._last: Message | None = None
+        self._last: Sender | None = None
 
-    def known(self, publish: Publish) -> Message | None:
-        """The message in a publish to the topic of the one before, None for any other; MessageError."""
-        if self._last is None or publish.topic != self._topic:
-            return None
-        return _checked(Message(publish.payload, self._last.properties, self._last.system), publish)
+    def known(self, publish: Publish) -> Sender | None:
+        """The sender of a publish to the topic of the one before; None for any other."""
+        return self._last if publish.topic == self._topic and not publish.retain else None
 
-    def read(self, topic: Telemetry, publish: Publish) -> Message:
-        """The message in a publish; MessageError when it is another identity's, does not decode or is too large."""
+    def read(self, topic: Telemetry, publish: Publish) -> Sender:
+        """The sender of a publish; MessageError when it is another identity's or its properties do not decode."""
         if topic.identity != self._identity:
             raise MessageError(f"{self._identity} published as {topic.identity}: a connection speaks for one identity")
-        message = topic.message(publish.payload)
-        if len(publish.topic) <= REMEMBERED_CHARACTERS:
-            self._topic, self._last = publish.topic, Message(b"", message.properties, message.system)
-        return _checked(message, publish)
+        like = topic.message(b"")
+        if publish.retain:
+            like = with_property(like, "mqtt-retain", "true")
+        sender = self._messaging.sender(self._identity, like, self._principal)
+        if len(publish.topic) <= REMEMBERED_CHARACTERS and not publish.retain:
+            self._topic, self._last = publish.topic, sender
+        return sender
 
 
 def checked_message(topic: Telemetry, payload: bytes, *, retain: bool) -> Message:
     """The message in a telemetry publish; MessageError when its properties do not decode or it is over 256 KB."""
-    message = _of_allowed_size(topic.message(payload))
+    message = topic.message(payload)
+    if message.size > DEVICE_TO_CLOUD_BYTES:
+        raise MessageError(f"a message of {message.size} bytes is too large: {DEVICE_TO_CLOUD_BYTES} are allowed")
     return with_property(message, "mqtt-retain", "true") if retain else message
 
 
 def with_property(message: Message, name: str, value: str) -> Message:
     """The message with one more property."""
     return Message(message.body, {**message.properties, name: value}, message.system)
-
-
-def _checked(message: Message, publish: Publish) -> Message:
-    # Percent-decoding only shortens, so what is small as it came is small.
-    if len(publish.payload) + 4 * len(publish.topic) > DEVICE_TO_CLOUD_BYTES:
-        _of_allowed_size(message)
-    return with_property(message, "mqtt-retain", "true") if publish.retain else message
-
-
-def _of_allowed_size(message: Message) -> Message:
-    if message.size > DEVICE_TO_CLOUD_BYTES:
-        raise MessageError(f"a message of {message.size} bytes is too large: {DEVICE_TO_CLOUD_BYTES} are allowed")
-    return message

@@ -1,7 +1,7 @@
 """Load on a hub that remembers what was acknowledged, so that it can be asked for after the hub was killed.
 
-Every kind of request is numbered; a number is acknowledged when its PUBACK, 204 or HTTP 2xx has arrived. A worker goes on
-until the hub is gone.
+Every kind of request is numbered; a number is acknowledged when its PUBACK, 204 or HTTP 2xx has arrived. A worker goes
+on until the hub is gone.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -47,14 +47,12 @@ class KillableHub:
         self._process: Process | None = None
 
     def start(self) -> None:
-        self._process = Process(
-            self.running.home, "hub", "run", "--host", self.running.host, until="hub ready"
-        )
+        self._process = Process(self.running.home, "hub", "run", "--host", self.running.host, until="hub ready")
 
     def kill(self) -> None:
         if self._process is not None:
             self._process.process.kill()
-            assert self._process.process.wait(timeout=10) in (-signal.SIGKILL, 0)
+            assert self._process.process.wait(timeout=10) == -signal.SIGKILL
 
     @asynccontextmanager
     async def clients(self) -> AsyncIterator[tuple[RestHubService, aiohttp.ClientSession]]:
@@ -63,7 +61,7 @@ class KillableHub:
 
 
 @pytest.fixture
-def killable(tmp_path: Path) -> AsyncIterator[KillableHub]:
+def killable(tmp_path: Path) -> Iterator[KillableHub]:
     hub = KillableHub(tmp_path)
     yield hub
     hub.kill()

@@ -187,3 +187,16 @@ def test_a_key_that_is_not_base64_is_not_repeated() -> None:
     with pytest.raises(SasError) as caught:
         sas.sign("h", "my secret", 1)
     assert "my secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "fit"),
+    [
+        ("SharedAccessSignature sr=h&sig=a%2Bb%3D&se=1", "SharedAccessSignature sr=h&sig=…&se=1"),
+        ("HostName=h;DeviceId=d;SharedAccessKey=YQ==", "HostName=h;DeviceId=d;SharedAccessKey=…"),
+        ("id 'sig=YQ==' is not allowed", "id 'sig=…' is not allowed"),
+        ("h/d/?api-version=1", "h/d/?api-version=1"),
+    ],
+)
+def test_secrets_in_a_text_for_the_log_are_left_out(text: str, fit: str) -> None:
+    assert sas.without_secrets(text) == fit

@@ -1,4 +1,4 @@
-"""No acknowledgement leaves the hub before the commit that holds its effect: the whole hub on a writer that holds it."""
+"""No acknowledgement leaves the hub before the commit that holds its effect: a whole hub on a writer that waits."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 
 from iot_core import sas
+from iot_core.amqp import Properties
 from iot_core.connection_string import ConnectionString
 from iot_core.identity import Identity
 from iot_core.mqtt import Publish
@@ -25,6 +26,8 @@ from local_hub.config import HubConfig
 from local_hub.environment import hub_environment
 from local_hub.home import HubHome
 from local_hub.local_hub import LocalHub
+from tests.local_hub.fronts.amqp_bench import connected, is_accepted, text
+from transport.amqp_client import AmqpClient, AmqpSender
 from transport.loopback import free_loopback_address
 from transport.mqtt_client import MqttClient
 from transport.store_writer import Writer
@@ -67,6 +70,18 @@ class Door:
     answers: asyncio.Queue[Publish] = field(default_factory=asyncio.Queue)
 
     @property
+    def host(self) -> str:
+        return self.hub.host_name
+
+    @property
+    def running(self) -> dict[str, int]:
+        return {"amqp_port": self.hub.amqp_port}
+
+    @property
+    def owner(self) -> ConnectionString:
+        return ConnectionString.parse(hub_environment(self.home)["IOTHUB_CONNECTION_STRING"])
+
+    @property
     def tls(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(HubHome(self.home).authority))
 
@@ -93,9 +108,8 @@ class Door:
 
     async def rest(self, verb: str, path: str, body: Any = None, *, token: str = "", **headers: str) -> Any:
         """The body of a 2xx answer."""
-        owner = ConnectionString.parse(hub_environment(self.home)["IOTHUB_CONNECTION_STRING"])
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        sent["Authorization"] = token or sas.token_for(owner, time.time())
+        sent["Authorization"] = token or sas.token_for(self.owner, time.time())
         url = f"https://{self.hub.host_name}:{self.hub.http_port}{path}?api-version=2021-04-12"
         async with self.http.request(verb, url, json=body, headers=sent, ssl=self.tls) as reply:
             text = await reply.text()
@@ -229,6 +243,35 @@ async def test_the_answer_to_a_reported_patch_leaves_after_the_commit(door: Door
         await door.has_seen_all()
         assert door.answers.empty()
     assert (await asyncio.wait_for(door.answers.get(), 10)).topic == "$iothub/twin/res/204/?$rid=1&$version=2"
+
+
+async def device_to_cloud_sender(door: Door, client: AmqpClient) -> AmqpSender:
+    """Of a device of its own: one identity has one connection."""
+    made = await door.rest("PUT", "/devices/sender", {"deviceId": "sender"})
+    resource, key = Identity("sender").resource(door.host), made["authentication"]["symmetricKey"]["primaryKey"]
+    await client.put_token(resource, sas.sign(resource, key, int(time.time()) + 600))
+    return await client.sender("/devices/sender/messages/events")
+
+
+async def cloud_to_device_sender(door: Door, client: AmqpClient) -> AmqpSender:
+    await client.put_token(f"https://{door.host}", sas.token_for(door.owner, time.time()))
+    return await client.sender("/messages/devicebound")
+
+
+@pytest.mark.parametrize("open_sender", [device_to_cloud_sender, cloud_to_device_sender])
+async def test_accepted_leaves_after_the_commit(
+    door: Door, open_sender: Callable[[Door, AmqpClient], Awaitable[AmqpSender]]
+) -> None:
+    async with await connected(door) as client:
+        sender = await open_sender(door, client)
+        with held():
+            properties = Properties(to="/devices/held/messages/devicebound")
+            asked = asyncio.ensure_future(sender.send(text("x", properties=properties)))
+            await asyncio.to_thread(HeldWriter.at_commit.wait, 10)
+            await door.has_seen_all()
+            await client.put_token(f"https://{door.host}", sas.token_for(door.owner, time.time()))
+            assert not asked.done()
+        assert is_accepted(await asyncio.wait_for(asked, 10))
 
 
 async def test_everything_at_once_waits_for_the_one_commit(door: Door) -> None:

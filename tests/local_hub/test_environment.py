@@ -42,6 +42,12 @@ def test_the_variables_point_every_sdk_at_the_hub(home: Path) -> None:
     assert {variables[name] for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")} == {bundle}
 
 
+def test_the_account_of_uploaded_files_is_there_when_the_hub_keeps_them(home: Path) -> None:
+    assert "IOTHUB_STORAGE_CONNECTION_STRING" not in hub_environment(home)
+    HubHome(home).storage_connection_string.write_text("AccountName=a\n")
+    assert hub_environment(home)["IOTHUB_STORAGE_CONNECTION_STRING"] == "AccountName=a"
+
+
 def test_paths_are_absolute(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home.parent)
     assert hub_environment(Path(home.name)) == hub_environment(home)

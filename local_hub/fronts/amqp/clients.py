@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from iot_core.amqp import Link, Sender
 from iot_core.errors import HubError, InputError
 from iot_core.identity import Identity
+from local_hub.faults import CutError, LostError
 from local_hub.fronts.amqp.conditions import condition_of
 from local_hub.fronts.amqp.device import AmqpDevice
 from local_hub.fronts.amqp.grants import Grants
 from local_hub.fronts.amqp.node import Node
 from local_hub.hub import Hub
+from local_hub.throttles import Operation
 from transport.amqp_server import AmqpServerProtocol
 
 __all__ = ["Client"]
@@ -31,7 +33,9 @@ class Client:
         self.grants = Grants(hub, connection.peer_chain_der, self.end_link)
         self.devices: dict[Identity, AmqpDevice] = {}
         self._links: dict[Link, Node] = {}
+        self._device_of: dict[Link, AmqpDevice] = {}
         self._work: set[asyncio.Task[None]] = set()
+        self._gate = asyncio.Lock()
 
     @property
     def host(self) -> str:
@@ -42,6 +46,12 @@ class Client:
     def add(self, link: Link, node: Node) -> None:
         """A link that was let in."""
         self._links[link] = node
+
+    def add_to(self, device: AmqpDevice, link: Link) -> None:
+        """A link of a device that was let in."""
+        self.devices[device.identity] = device
+        self._device_of[link] = device
+        device.add(link)
 
     def node_of(self, link: Link) -> Node | None:
         """What a link is for; None once it is over."""
@@ -64,17 +74,41 @@ class Client:
         node = self._links.pop(link, None)
         if node is not None:
             node.ended()
-        for device in list(self.devices.values()):
-            if link in device.links:
-                device.remove(link)
+        device = self._device_of.pop(link, None)
+        if device is not None:
+            device.remove(link)
             if not device.links:
-                del self.devices[device.identity]
+                self.devices.pop(device.identity, None)
 
     def close(self) -> None:
         """The connection is over."""
         for link in list(self._links):
             self.over(link)
         self.grants.close()
+
+    async def admit(self, device_id: str, operation: Operation | None, size: int) -> None:
+        """Hold what has come in for as long as faults and throttles want, one after another, in the order it came.
+
+        HubError when it is refused; LostError when it is to vanish, also with the connection.
+        """
+        admission = self.hub.admission
+        if admission.idle and not self._gate.locked():
+            return
+        async with self._gate:
+            try:
+                await admission.admit(device_id, operation, size)
+            except CutError as error:
+                self.connection.abort(str(error))
+                raise LostError(str(error)) from error
+
+    def send(self, device_id: str, send: Callable[[], None]) -> None:
+        """Send a device what the hub sends of its own accord; faults may delay it or let it vanish."""
+        faults = self.hub.admission.faults
+        wait = faults.outgoing(device_id) if faults.active else 0.0
+        if wait:
+            asyncio.get_running_loop().call_later(wait, send)
+        elif wait is not None:
+            send()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do work that outlasts a callback; what it raises is logged."""
@@ -91,7 +125,7 @@ class Client:
 async def _logged(work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
-    except (HubError, InputError) as error:
+    except (HubError, InputError, LostError) as error:
         _log.info("not done: %s", error)
     except Exception:
         _log.exception("work of an AMQP link failed")

@@ -39,6 +39,7 @@ _CONDITIONS: Mapping[str, str] = MappingProxyType(
         "ModuleNotFound": errors.NOT_FOUND,
         "AmqpAddressNotFound": errors.NOT_FOUND,
         "DeviceAlreadyExists": errors.DEVICE_ALREADY_EXISTS,
+        "LinkCreationConflict": errors.DETACH_FORCED,
         "PreconditionFailed": errors.MS_PRECONDITION_FAILED,
         "DeviceMessageLockLost": errors.MESSAGE_LOCK_LOST,
         "MessageTooLarge": errors.MESSAGE_SIZE_EXCEEDED,

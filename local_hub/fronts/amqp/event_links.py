@@ -16,13 +16,13 @@ from iot_core import amqp
 from iot_core.amqp import Delivery, Sender, errors
 from iot_core.amqp.types import Symbol, Timestamp
 from iot_core.amqp_addresses import EventPartition
-from iot_core.errors import HubError
+from iot_core.errors import EdgeyardError, HubError, LocalProtocolError
 from iot_core.hub_errors import hub_error
 from local_hub.eventhub import EventData, EventReader, ReceiverStolenError, amqp_message
 from local_hub.eventhub.event_hub import PartitionNotFoundError
 from local_hub.eventhub.receivers import ReceiverRefusedError
 from local_hub.fronts.amqp.clients import Client
-from local_hub.fronts.amqp.conditions import condition_of
+from local_hub.fronts.amqp.conditions import as_hub_error, condition_of
 from local_hub.fronts.amqp.node import Node
 from local_hub.fronts.amqp.selectors import position_of
 
@@ -109,12 +109,18 @@ class EventLink(Node):
         self._link.send_detach(condition_of(error, errors.STOLEN))
 
     async def _feed(self, reader: EventReader) -> None:
-        """Send events for as long as the link stands."""
-        while True:
-            await self._can_send()
-            for event in await self._next(reader):
+        """Send events for as long as the link stands; it ends with an event that the client cannot take."""
+        try:
+            while True:
                 await self._can_send()
-                self._link.send(amqp.encode_message(self._message(event)))
+                for event in await self._next(reader):
+                    await self._can_send()
+                    self._link.send(amqp.encode_message(self._message(event)))
+        except LocalProtocolError as error:
+            self._client.end_link(self._link, hub_error("MessageTooLarge", f"{error}."))
+        except EdgeyardError as error:
+            self._client.end_link(self._link, as_hub_error(error))
+            raise
 
     async def _next(self, reader: EventReader) -> list[EventData]:
         most = min(self._link.credit, BATCH)

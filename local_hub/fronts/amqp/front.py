@@ -22,6 +22,7 @@ from iot_core.amqp import (
 )
 from iot_core.errors import HubError
 from iot_core.hub_errors import hub_error
+from iot_core.sas import without_secrets
 from local_hub.fronts.amqp.clients import Client
 from local_hub.fronts.amqp.conditions import condition_of
 from local_hub.fronts.amqp.event_links import RefusedLinkError
@@ -48,6 +49,7 @@ class AmqpFront:
         self._hub = hub
         self._settings = Settings(container_id=hub.config.hub_name)
         self._clients: set[Client] = set()
+        self._forget_tokens = hub.token_clock.watch(self._tokens_aged)
 
     def protocol(self) -> asyncio.Protocol:
         """A protocol for one connection."""
@@ -55,6 +57,7 @@ class AmqpFront:
 
     async def stop(self) -> None:
         """End every connection; returns once what they had sent is taken."""
+        self._forget_tokens()
         clients = list(self._clients)
         for client in clients:
             client.close()
@@ -69,7 +72,7 @@ class AmqpFront:
         try:
             self._log_in(self._client(connection), login)
         except HubError as error:
-            _log.info("SASL %s refused: %s", login.mechanism, error)
+            _log.info("SASL %s refused: %s", login.mechanism, without_secrets(str(error)))
             connection.refuse_login()
         else:
             connection.accept_login()
@@ -118,6 +121,10 @@ class AmqpFront:
 
     # -- log-in
 
+    def _tokens_aged(self) -> None:
+        for client in self._clients:
+            client.grants.tokens_aged()
+
     def _client(self, connection: AmqpServerProtocol) -> Client:
         if not isinstance(connection.session, Client):
             connection.session = Client(self._hub, connection)
@@ -138,5 +145,5 @@ class AmqpFront:
 
 def _refuse(client: Client, link: Link, condition: ErrorCondition) -> None:
     client.over(link)
-    _log.info("link %r refused: %s", link.name, condition.description)
+    _log.info("link %r refused: %s", without_secrets(link.name), without_secrets(condition.description or ""))
     link.refuse(condition)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hmac
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -94,6 +93,7 @@ class Grants:
 
     def device(self, link: Link, identity: Identity, host: str) -> Principal:
         """Let a link of a device or module in, by a token or its certificate; HubError IotHubUnauthorized."""
+        self._hub.admission.check_login(identity.device_id)
         refusal = None
         resource = identity.resource(host)
         path = _path_of(resource)
@@ -131,15 +131,20 @@ class Grants:
         if "://" in token.resource:
             keys += tuple(base64.b64encode(key.encode()).decode() for key in keys)
         try:
-            sas.verify(token, resource=token.resource, keys=keys, now=self._hub.clock.now())
+            sas.verify(token, resource=token.resource, keys=keys, now=self._hub.token_clock.now())
         except SasError as error:
             raise hub_error("IotHubUnauthorizedAccess", str(error)) from error
         return policy.rights, float(token.expiry + sas.MAX_CLOCK_SKEW_S)
 
+    def tokens_aged(self) -> None:
+        """The clock of tokens was moved."""
+        for audience, grant in self._by_audience.items():
+            self._arm(audience, grant)
+
     def _arm(self, audience: str, grant: Grant) -> None:
-        # Tokens live on real time even where the hub's clock is moved: no client could log in again otherwise.
+        _disarm(grant)
         if grant.expires_at != NEVER:
-            remaining = max(grant.expires_at - time.time(), 0.0)
+            remaining = max(grant.expires_at - self._hub.token_clock.now(), 0.0)
             grant.timer = asyncio.get_running_loop().call_later(remaining, self._expired, audience, grant)
 
     def _expired(self, audience: str, grant: Grant) -> None:
@@ -153,6 +158,7 @@ class Grants:
 def _disarm(grant: Grant) -> None:
     if grant.timer is not None:
         grant.timer.cancel()
+        grant.timer = None
 
 
 def _parsed(text: str) -> SasToken:

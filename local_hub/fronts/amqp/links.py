@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from iot_core.amqp import Link, Receiver, Sender
@@ -23,6 +25,7 @@ from iot_core.amqp_addresses import (
 )
 from iot_core.hub_errors import hub_error
 from iot_core.identity import Identity
+from local_hub.faults import FaultKind
 from local_hub.fronts import refusals
 from local_hub.fronts.amqp.cbs import CbsAnswers, CbsRequests
 from local_hub.fronts.amqp.clients import Client
@@ -31,13 +34,15 @@ from local_hub.fronts.amqp.event_links import EventLink
 from local_hub.fronts.amqp.management import ManagementAnswers, ManagementRequests
 from local_hub.fronts.amqp.method_links import MethodAnswersLink, MethodCallsLink
 from local_hub.fronts.amqp.node import Node
-from local_hub.fronts.amqp.queue_links import DeviceboundLink, FeedbackLink
+from local_hub.fronts.amqp.queue_links import DeviceboundLink, FeedbackLink, FileNotificationsLink
 from local_hub.fronts.amqp.redirect import redirect_of
 from local_hub.fronts.amqp.sending import ServiceDeviceboundLink, TelemetryLink
 from local_hub.fronts.amqp.twin_links import TwinAnswersLink, TwinRequestsLink
 
 __all__ = ["open_link"]
 
+MODEL_ID = "com.microsoft:model-id"
+"""Property of attach: the Plug and Play model of the device."""
 _Opener: TypeAlias = Callable[[Client, Any, Any], Node]
 
 
@@ -62,7 +67,7 @@ def _feedback(client: Client, link: Sender, _address: Feedback) -> Node:
 
 def _file_notifications(client: Client, link: Sender, _address: FileNotifications) -> Node:
     client.grants.service(link, "messages/serviceBound/filenotifications")
-    raise refusals.not_built("File notifications over AMQP")
+    return FileNotificationsLink(client, link)
 
 
 def _service_devicebound(client: Client, link: Receiver, _address: ServiceDevicebound) -> Node:
@@ -104,13 +109,20 @@ def _check_name(client: Client, name: str) -> None:
 
 def _device(client: Client, link: Link, identity: Identity) -> AmqpDevice:
     """The device that a link is of, let in and connected."""
+    client.hub.admission.check_login(identity.device_id)
     principal = client.grants.device(link, identity, client.host)
+    if model_id := ((link.attach.properties if link.attach else None) or {}).get(MODEL_ID):
+        principal = replace(principal, model_id=str(model_id))
+        client.spawn(client.hub.twins.announce_model(identity, str(model_id)))
     device = client.devices.get(identity)
     if device is None or not device.links:
         device = AmqpDevice(identity, principal, client.hub.sessions, client.end_link)
-        client.devices[identity] = device
     device.principal = principal
-    device.add(link)
+    client.add_to(device, link)
+    faults = client.hub.admission.faults
+    if faults.active and faults.strikes(FaultKind.TAKEOVER, identity.device_id):
+        # Later, as the link is not answered yet.
+        asyncio.get_running_loop().call_soon(client.hub.sessions.take_over, identity)
     return device
 
 
@@ -139,7 +151,7 @@ def _method_answers(client: Client, link: Receiver, address: DeviceMethods) -> N
 
 
 def _twin_answers(client: Client, link: Sender, address: DeviceTwin) -> Node:
-    return TwinAnswersLink(link, _device(client, link, address.identity))
+    return TwinAnswersLink(client, link, _device(client, link, address.identity))
 
 
 def _twin_requests(client: Client, link: Receiver, address: DeviceTwin) -> Node:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import uuid
 from collections import deque
+from functools import partial
 
 from iot_core import amqp
 from iot_core.amqp import ACCEPTED, AmqpViolation, Delivery, Receiver, Rejected, Sender, error_condition
@@ -48,14 +49,17 @@ class MethodCallsLink(Node):
         answer: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
         self._calls[str(number)] = answer
         encoded = amqp.encode_message(message)
-        self._waiting.append(encoded)
-        self.credited()
+        self._client.send(self._device.identity.device_id, partial(self._send, encoded))
         try:
             return await answer
         finally:
             del self._calls[str(number)]
             if encoded in self._waiting:
                 self._waiting.remove(encoded)
+
+    def _send(self, encoded: bytes) -> None:
+        self._waiting.append(encoded)
+        self.credited()
 
     def answered(self, correlation: str, status: int, payload: bytes) -> bool:
         """Whether a call waited for this answer; late ones are dropped."""

@@ -1,4 +1,4 @@
-"""Links that bring locked messages: cloud-to-device messages to devices, feedback on them to services.
+"""Links that bring locked messages: cloud-to-device messages to devices, feedback and file notifications to services.
 
 The client settles: accepted completes a message, rejected rejects it, released or modified puts it back to be delivered
 again, which counts; what it has not settled when the link ends goes back and does not count (IoT Hub developer guide,
@@ -11,24 +11,28 @@ import uuid
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 from iot_core import amqp
 from iot_core.amqp import Accepted, Delivery, Modified, Rejected, Released, Sender
 from iot_core.amqp.types import Timestamp, UByte, ULong
 from iot_core.amqp_messages import properties_of
-from iot_core.errors import EdgeyardError
+from iot_core.errors import EdgeyardError, LocalProtocolError
+from iot_core.hub_errors import hub_error
 from iot_core.identity import Identity
 from local_hub.c2d import Delivery as Locked
 from local_hub.c2d import FeedbackBatch
 from local_hub.c2d_feedback import CONTENT_TYPE
+from local_hub.files.notifications import CONTENT_TYPE as FILE_CONTENT_TYPE
+from local_hub.files.notifications import FileNotification
 from local_hub.fronts.amqp.clients import Client
 from local_hub.fronts.amqp.conditions import condition_of
 from local_hub.fronts.amqp.node import Node
 
-__all__ = ["DeviceboundLink", "FeedbackLink"]
+__all__ = ["DeviceboundLink", "FeedbackLink", "FileNotificationsLink"]
 
-ItemT = TypeVar("ItemT", Locked, FeedbackBatch)
+ItemT = TypeVar("ItemT", Locked, FeedbackBatch, FileNotification)
 
 
 class QueueLink(Node, Generic[ItemT]):
@@ -99,7 +103,12 @@ class QueueLink(Node, Generic[ItemT]):
         while self._waiting and self._link.can_send:
             item = self._waiting.popleft()
             payload = amqp.encode_message(self.encode(item))
-            delivery = self._link.send(payload, tag=uuid.UUID(item.lock_token).bytes_le)
+            try:
+                delivery = self._link.send(payload, tag=uuid.UUID(item.lock_token).bytes_le)
+            except LocalProtocolError as error:
+                self.release([item.lock_token])
+                self._client.end_link(self._link, hub_error("MessageTooLarge", f"{error}."))
+                return
             if delivery.is_settled:
                 self._client.spawn(self.complete(item.lock_token))
             else:
@@ -134,6 +143,9 @@ class DeviceboundLink(QueueLink[Locked]):
         self._device_id = identity.device_id
         self._c2d = client.hub.c2d
         self._c2d.attach(self._device_id, self)
+
+    def deliver(self, item: Locked) -> None:
+        self._client.send(self._device_id, partial(super().deliver, item))
 
     def encode(self, item: Locked) -> amqp.Message:
         properties = {name: value or "" for name, value in item.message.properties.items()}
@@ -206,7 +218,44 @@ class FeedbackLink(QueueLink[FeedbackBatch]):
         await self._feedback.abandon(lock_token)
 
 
-def _annotations(item: Locked | FeedbackBatch) -> dict[str, object]:
+class FileNotificationsLink(QueueLink[FileNotification]):
+    """Notifications of uploaded files."""
+
+    def __init__(self, client: Client, link: Sender) -> None:
+        super().__init__(client, link)
+        self._notifications = client.hub.files.notifications
+        self._notifications.attach(self)
+
+    def encode(self, item: FileNotification) -> amqp.Message:
+        return amqp.Message(
+            message_annotations=_annotations(item),
+            properties=amqp.Properties(message_id=item.lock_token, content_type=FILE_CONTENT_TYPE),
+            body=amqp.Data((item.body,)),
+        )
+
+    def wake(self) -> None:
+        self._notifications.wake()
+
+    def detach(self) -> None:
+        self._notifications.detach(self)
+
+    def release(self, lock_tokens: Sequence[str]) -> None:
+        self._notifications.release(lock_tokens)
+
+    async def brought(self) -> None:
+        await self._notifications.settled()
+
+    async def complete(self, lock_token: str) -> None:
+        await self._notifications.complete(lock_token)
+
+    async def reject(self, lock_token: str) -> None:
+        await self._notifications.reject(lock_token)
+
+    async def abandon(self, lock_token: str) -> None:
+        await self._notifications.abandon(lock_token)
+
+
+def _annotations(item: Locked | FeedbackBatch | FileNotification) -> dict[str, object]:
     return {
         "x-opt-sequence-number": ULong(item.sequence),
         "x-opt-lock-token": uuid.UUID(item.lock_token),

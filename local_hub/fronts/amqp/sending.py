@@ -22,10 +22,12 @@ from iot_core.amqp import (
 from iot_core.amqp_messages import device_of, from_amqp
 from iot_core.errors import EdgeyardError
 from iot_core.message import Message
+from local_hub.faults import LostError
 from local_hub.fronts.amqp.clients import Client
 from local_hub.fronts.amqp.conditions import condition_of
 from local_hub.fronts.amqp.device import AmqpDevice
 from local_hub.fronts.amqp.node import Node
+from local_hub.throttles import Operation
 
 __all__ = ["ServiceDeviceboundLink", "TelemetryLink"]
 
@@ -55,6 +57,8 @@ class SendingLink(Node):
     async def _finish(self, delivery: Delivery, messages: tuple[amqp.Message, ...]) -> None:
         try:
             await _all(self.take(message) for message in messages)
+        except LostError:
+            _log.info("a message over AMQP was lost by a fault")
         except EdgeyardError as error:
             _log.info("a message over AMQP was not taken: %s", error)
             self._link.settle(delivery, Rejected(error=condition_of(error)))
@@ -70,7 +74,10 @@ class ServiceDeviceboundLink(SendingLink):
 
     async def take(self, message: amqp.Message) -> None:
         device_id = device_of(message.properties.to if message.properties else None)
-        await self._client.hub.c2d.send(device_id, from_amqp(message))
+        sent, hub = from_amqp(message), self._client.hub
+        await self._client.admit(device_id, Operation.CLOUD_TO_DEVICE, len(sent.body))
+        await hub.c2d.send(device_id, sent)
+        hub.traffic_log.note("AMQP", device_id, "in", "cloud-to-device message sent", len(sent.body), "taken")
 
 
 class TelemetryLink(SendingLink):
@@ -79,13 +86,16 @@ class TelemetryLink(SendingLink):
     def __init__(self, client: Client, link: Receiver, device: AmqpDevice) -> None:
         super().__init__(client, link)
         self._device = device
+        self._log = client.hub.traffic_log.recorder("AMQP", device.identity)
 
     async def take(self, message: amqp.Message) -> None:
         taken = from_amqp(message)
         system = {name: value for name, value in taken.system.items() if name != "to"}
         device = self._device
         telemetry = Message(taken.body, taken.properties, system)
+        await self._client.admit(device.identity.device_id, Operation.DEVICE_TO_CLOUD, len(taken.body))
         await self._client.hub.messaging.telemetry(device.identity, telemetry, device.principal)
+        self._log.note("in", "telemetry", len(taken.body), "taken")
 
 
 async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -7,6 +7,7 @@ What comes without a correlation id is a desired patch (as the device SDKs for N
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import Any
 
 import orjson
@@ -18,11 +19,13 @@ from iot_core.amqp_messages import body_bytes
 from iot_core.errors import EdgeyardError, HubError
 from iot_core.hub_errors import hub_error
 from iot_core.json_types import JsonObject
+from local_hub.faults import LostError
 from local_hub.fronts.amqp.clients import Client
 from local_hub.fronts.amqp.conditions import as_hub_error
 from local_hub.fronts.amqp.device import AmqpDevice
 from local_hub.fronts.amqp.node import Node
 from local_hub.fronts.envelopes import Envelope, error_body
+from local_hub.throttles import Operation
 
 __all__ = ["CHANNEL", "TwinAnswersLink", "TwinRequestsLink"]
 
@@ -30,23 +33,25 @@ CHANNEL = "com.microsoft:channel-correlation-id"
 """Property of attach that is the same on both links of a pair."""
 REPORTED, DESIRED = "/properties/reported", "/notifications/twin/properties/desired"
 MOST_WAITING = 1000
-"""Messages that wait for credit; desired patches are dropped first, as for a device that is away."""
+"""Messages that wait for credit; of a device that gives none, the oldest are dropped."""
 
 
 class TwinAnswersLink(Node):
     """What leaves: answers, and desired patches while ``wants_desired``."""
 
-    def __init__(self, link: Sender, device: AmqpDevice) -> None:
+    def __init__(self, client: Client, link: Sender, device: AmqpDevice) -> None:
+        self._client = client
         self._link = link
         self._device = device
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[bytes] = deque(maxlen=MOST_WAITING)
         self.wants_desired = False
         self.channel = _channel(link)
         device.takers.append(self)
 
     def push(self, patch: JsonObject) -> None:
-        if self.wants_desired and len(self._waiting) < MOST_WAITING:
-            self.send(amqp.Message(body=amqp.Data((orjson.dumps(patch),))))
+        if self.wants_desired:
+            message = amqp.Message(body=amqp.Data((orjson.dumps(patch),)))
+            self._client.send(self._device.identity.device_id, partial(self.send, message))
 
     def send(self, message: amqp.Message) -> None:
         """Send a message, now or when there is credit."""
@@ -89,6 +94,8 @@ class TwinRequestsLink(Node):
             raise hub_error("InvalidOperation", f"{self._device.identity}: a twin request needs a link for its answer")
         try:
             status, version, body = await self._perform(request, answers)
+        except LostError:
+            return
         except EdgeyardError as error:
             refusal = as_hub_error(error)
             body = error_body(refusal, Envelope.PLAIN, self._client.hub.clock.now())
@@ -104,8 +111,10 @@ class TwinRequestsLink(Node):
     async def _perform(self, request: amqp.Message, answers: TwinAnswersLink) -> tuple[int, int | None, bytes]:
         """Status, version and body of the answer; HubError or InputError."""
         hub, identity = self._client.hub, self._device.identity
-        hub.sessions.touch(identity)
         annotations = request.message_annotations or {}
+        kind = Operation.TWIN_UPDATE if annotations.get("operation") == "PATCH" else Operation.TWIN_READ
+        await self._client.admit(identity.device_id, kind, len(body_bytes(request)))
+        hub.sessions.touch(identity)
         match annotations.get("operation"), annotations.get("resource"):
             case "GET", _:
                 return 200, None, orjson.dumps(hub.twins.device_view(identity))

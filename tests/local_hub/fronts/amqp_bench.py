@@ -10,8 +10,6 @@ from iot_core import sas
 from iot_core.amqp import Accepted, ClientSasl, Data, Message
 from transport.amqp_client import AmqpClient
 
-VERSION = {"com.microsoft:api-version": "2021-04-12"}
-
 
 async def connected(hub: Any, **options: Any) -> AmqpClient:
     """A connection that may do nothing yet."""
@@ -26,9 +24,9 @@ async def service(hub: Any) -> AmqpClient:
     return client
 
 
-async def device(hub: Any, device: Any) -> AmqpClient:
+async def device(hub: Any, device: Any, **options: Any) -> AmqpClient:
     """A connection with the device's own token."""
-    client = await connected(hub)
+    client = await connected(hub, **options)
     await client.put_token(device.identity.resource(hub.host), device.token())
     return client
 

@@ -96,6 +96,20 @@ def own_hub(tmp_path: Path) -> Iterator[Callable[[], HubProcess]]:
     started[-1].stop()
 
 
+@pytest.fixture
+def own_hub_with(tmp_path: Path) -> Iterator[Callable[..., HubProcess]]:
+    """Starts a hub of the test's own with more options."""
+    started = list[HubProcess]()
+
+    def start(*options: str) -> HubProcess:
+        started.append(start_hub(tmp_path, free_loopback_address([5671, 8443, 8883]), *options))
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.stop()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     status: int

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from iot_core.amqp import ACCEPTED, RELEASED, ClientSasl, Message, Properties, Rejected
 from iot_core.amqp.types import Int, Symbol
+from tests.local_hub.device_certificates import make_certificate
 from tests.local_hub.fronts.amqp_bench import connected, device, is_accepted, reason, text
 from transport.amqp_client import AmqpClient, AmqpError
 
@@ -244,12 +246,12 @@ async def test_a_renewed_token_keeps_the_links(hub: Any, rest: Any, send_c2d: An
         await client.put_token("device", found.token(expires_in=-298.0))
         receiver = await client.receiver(path_of(found, "messages/devicebound"))
         await client.put_token("device", found.token())
-        # The first token is over once a second connection with one of the same age has ended.
-        async with await connected(hub) as other:
-            await other.put_token("other", found.token(expires_in=-298.0))
+        # The first token is over once one of the same age has ended the links of another device.
+        async with await connected(hub) as client_of_other:
+            other = await rest.device()
+            await client_of_other.put_token("other", other.token(expires_in=-298.0))
             with pytest.raises(AmqpError):
-                await (await other.receiver(path_of(found, "twin"))).receive()
-        receiver = await client.receiver(path_of(found, "messages/devicebound"))
+                await (await client_of_other.receiver(path_of(other, "twin"))).receive()
         await send_c2d(hub, found, "still here")
         assert (await receiver.receive()).message().data == b"still here"
 
@@ -281,6 +283,45 @@ async def test_sasl_plain_logs_a_device_in(hub: Any, rest: Any) -> None:
 async def test_a_bad_log_in_is_refused(hub: Any, login: ClientSasl) -> None:
     with pytest.raises(AmqpError, match="refused"):
         await connected(hub, sasl=login)
+
+
+async def test_a_device_logs_in_with_its_certificate(hub: Any, rest: Any, tmp_path: Path) -> None:
+    certificate = make_certificate("over amqp")
+    thumbprint = {"type": "selfSigned", "x509Thumbprint": {"primaryThumbprint": certificate.sha256}}
+    device_id = f"x-{uuid.uuid4().hex[:8]}"
+    await rest.call("PUT", f"/devices/{device_id}", {"deviceId": device_id, "authentication": thumbprint})
+    tls = hub.tls
+    certificate_file, key_file = certificate.save(tmp_path)
+    tls.load_cert_chain(certificate_file, key_file)
+    login = ClientSasl(mechanism="EXTERNAL")
+    async with await AmqpClient.connect(hub.host, hub.running["amqp_port"], tls, sasl=login) as client:
+        sender = await client.sender(f"/devices/{device_id}/messages/events")
+        assert is_accepted(await sender.send(text("x")))
+        with pytest.raises(AmqpError, match="401003"):
+            await client.sender("/devices/another/messages/events")
+
+
+async def test_a_model_is_announced(hub: Any, rest: Any, eventually: Any) -> None:
+    found = await rest.device()
+    model = "dtmi:com:example:Thermostat;1"
+    async with await device(hub, found) as client:
+        await client.sender(path_of(found, "messages/events"), properties={Symbol("com.microsoft:model-id"): model})
+
+        async def is_in_the_twin() -> bool:
+            twin = await rest.call("GET", f"/twins/{found.identity.device_id}")
+            return bool(twin.body["modelId"] == model)
+
+        await eventually(is_in_the_twin)
+
+
+async def test_a_message_that_the_client_cannot_take_ends_its_link(hub: Any, rest: Any, send_c2d: Any) -> None:
+    found = await rest.device()
+    await send_c2d(hub, found, "x" * 5000)
+    async with await device(hub, found, max_message_size=1000) as client:
+        receiver = await client.receiver(path_of(found, "messages/devicebound"))
+        with pytest.raises(AmqpError, match="longer than the 1000") as caught:
+            await receiver.receive()
+    assert caught.value.condition == "amqp:link:message-size-exceeded"
 
 
 async def test_a_client_may_open_without_sasl(hub: Any, rest: Any) -> None:
