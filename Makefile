@@ -12,9 +12,11 @@ setup: .venv/.ready
 
 test: lint types layers unit
 
-# What make test cannot do with Python alone: the acceptance tests as an unprivileged user, without port 443.
+# What make test cannot do with Python alone: the acceptance tests as an unprivileged user, without port 443, and Azure's
+# SDKs for Node.js.
 test-full: setup
 	sh scripts/test-unprivileged.sh
+	sh scripts/test-node.sh
 
 lint: setup
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ import asyncio
 import sys
 
 import uvloop
-from amqtt.broker import Broker
+from amqtt.broker import Broker  # type: ignore[import-not-found]
 
 
 async def serve(host: str, port: str, certificate: str, key: str) -> None:

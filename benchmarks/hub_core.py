@@ -28,6 +28,7 @@ from transport.store import Store
 RESULTS = Path(__file__).with_name("results")
 TICK_S = 0.005
 REGISTERED_AT_ONCE = 500
+GROUPS = "SELECT tags.floor, COUNT() AS n FROM devices GROUP BY tags.floor"
 T = TypeVar("T")
 
 
@@ -140,11 +141,7 @@ async def measure(folder: Path, devices: int) -> list[Row]:
         await timed("query: a number, count, no index yet", devices, first_page(hub, count_where(number))),
         await timed("  until it has its index", devices, hub.query_indexes.made()),
         await timed("  count, 14 % match", devices, first_page(hub, count_where(number))),
-        await timed(
-            "query: groups",
-            devices,
-            first_page(hub, "SELECT tags.floor, COUNT() AS n FROM devices GROUP BY tags.floor"),
-        ),
+        await timed("query: groups", devices, first_page(hub, GROUPS)),
         await timed("query: count with a comparison", devices, first_page(hub, count_where("tags.floor > 5"))),
         await timed(
             "query: desired properties, none match",

@@ -5,16 +5,15 @@ A full twin takes five JSON documents to read; most conditions need one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 
 from iot_core.json_types import JsonObject
 from iot_core.query.ast import Step
 from iot_core.twin import Section
 from local_hub.json_text import load
-from local_hub.rows import COLUMNS, Record
+from local_hub.rows import Record
 
 __all__ = ["LightReader", "light_reader", "light_twin"]
 
@@ -58,12 +57,6 @@ class LightReader:
                 document[part[0]] = row[place]
             place += len(columns)
         return document
-
-    def of_whole_rows(self) -> Callable[[tuple[Any, ...]], JsonObject]:
-        """``document`` for rows of all ``local_hub.rows.COLUMNS``."""
-        names = COLUMNS.split(", ")
-        pick = itemgetter(*map(names.index, self.columns))
-        return lambda row: self.document(pick(row))
 
 
 def light_reader(paths: Iterable[tuple[Step, ...]]) -> LightReader | None:

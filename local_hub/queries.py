@@ -31,7 +31,7 @@ from local_hub.light_documents import light_reader
 from local_hub.query_filters import filter_of, job_column, twin_column
 from local_hub.query_indexes import QueryIndexes
 from local_hub.query_lag import Earlier, QueryLag, rows_of
-from local_hub.rows import COLUMNS, from_row
+from local_hub.rows import COLUMNS, from_row, whole_row
 from local_hub.twin_scan import count_exactly, matching_keys
 from transport.store import Store
 
@@ -143,16 +143,17 @@ class Queries:
         if query.collection == _JOBS:
             return _read_jobs(connection, query.condition, after)
         light, earlier = light_reader(query.paths), self._lag.earlier(connection)
-        if light is not None and query.is_projection and not earlier:
-            rows = _rows(connection, query.condition, after, ", ".join(light.columns))
-            return (((row[0], row[1]), light.document(row)) for row in rows)
-        rows = _rows(connection, query.condition, after, COLUMNS)
-        if earlier:
-            rows = _lagging(rows, earlier, after, modules=query.collection == _MODULES)
-        if light is not None:
-            judged = light.of_whole_rows()
-            rows = (row for row in rows if query.condition(judged(row)))
-        return (((row[0], row[1]), self._documents.twin(from_row(row))) for row in rows)
+        if light is None or earlier or not query.paths:
+            rows = _rows(connection, query.condition, after, COLUMNS)
+            if earlier:
+                rows = _lagging(rows, earlier, after, modules=query.collection == _MODULES)
+            return (((row[0], row[1]), self._documents.twin(from_row(row))) for row in rows)
+        rows = _rows(connection, query.condition, after, ", ".join(light.columns))
+        pairs = (((row[0], row[1]), light.document(row)) for row in rows)
+        if query.is_projection:
+            return pairs
+        taken = (key for key, document in pairs if query.condition(document))
+        return ((key, self._documents.twin(from_row(whole_row(connection, key)))) for key in taken)
 
 
 def _rows(

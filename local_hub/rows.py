@@ -23,6 +23,7 @@ __all__ = [
     "scan",
     "update",
     "update_twins",
+    "whole_row",
 ]
 
 
@@ -75,6 +76,12 @@ def load_record(connection: sqlite3.Connection, identity: Identity) -> Record | 
     """The identity's row; None when it does not exist."""
     row = connection.execute(_ONE, key(identity)).fetchone()
     return from_row(row) if row else None
+
+
+def whole_row(connection: sqlite3.Connection, key: tuple[str, str]) -> tuple[Any, ...]:
+    """COLUMNS of a row that is there."""
+    row: tuple[Any, ...] = connection.execute(_ONE, key).fetchone()
+    return row
 
 
 def load_records(connection: sqlite3.Connection, identities: Sequence[Identity]) -> dict[Identity, Record]:

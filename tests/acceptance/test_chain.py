@@ -12,6 +12,7 @@ import pytest
 from azure.iot.device import IoTHubDeviceClient, Message, MethodRequest, MethodResponse
 
 from tests.acceptance.support import Process, RunningHub, eventually
+from tests.azure_iot_hub import registry_manager
 
 hub_sdk = pytest.importorskip("azure.iot.hub", reason="azure-iot-hub has wheels for x86-64 Linux only")
 models = pytest.importorskip("azure.iot.hub.models", reason="azure-iot-hub has wheels for x86-64 Linux only")
@@ -25,7 +26,8 @@ def registry(hub: RunningHub) -> Iterator[Any]:
     """azure-iot-hub's manager; it finds the hub's authority only by REQUESTS_CA_BUNDLE."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REQUESTS_CA_BUNDLE", hub.variables["REQUESTS_CA_BUNDLE"])
-        yield hub_sdk.IoTHubRegistryManager.from_connection_string(str(hub.owner))
+        with registry_manager(hub.owner) as manager:
+            yield manager
 
 
 @pytest.fixture(scope="module")
@@ -102,5 +104,5 @@ def test_a_wrong_key_is_refused_by_both_doors(hub: RunningHub, registry: Any) ->
         client.connect()
     client.shutdown()
     wrong = str(hub.owner).replace("iothubowner", "registryRead")
-    with pytest.raises(Exception, match="Unauthorized"):
-        hub_sdk.IoTHubRegistryManager.from_connection_string(wrong).get_device(DEVICE)
+    with registry_manager(wrong) as manager, pytest.raises(Exception, match="Unauthorized"):
+        manager.get_device(DEVICE)

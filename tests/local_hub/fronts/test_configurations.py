@@ -26,6 +26,8 @@ from azure.iot.hub.models import (
 )
 from msrest.exceptions import HttpOperationError
 
+from tests.azure_iot_hub import registry_manager
+
 BODY = {"content": {"deviceContent": {"properties.desired.a": 1}}}
 
 
@@ -40,9 +42,8 @@ def manager(hub: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[IoTHubConfigu
 @pytest.fixture
 def registry(hub: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[IoTHubRegistryManager]:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(hub.home / "hub" / "bundle.pem"))
-    made = IoTHubRegistryManager.from_connection_string(str(hub.owner))
-    yield made
-    made.protocol.close()
+    with registry_manager(hub.owner) as made:
+        yield made
 
 
 @pytest.fixture

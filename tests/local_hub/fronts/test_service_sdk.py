@@ -27,6 +27,8 @@ from azure.iot.hub.models import (
 )
 from msrest.exceptions import HttpOperationError
 
+from tests.azure_iot_hub import registry_manager
+
 pytestmark = [
     pytest.mark.acceptance,
     # paho-mqtt, inside the device SDK, leaves its wake-up sockets to the garbage collector.
@@ -37,9 +39,8 @@ pytestmark = [
 @pytest.fixture
 def registry(hub: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[IoTHubRegistryManager]:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(hub.home / "hub" / "bundle.pem"))
-    manager = IoTHubRegistryManager.from_connection_string(str(hub.owner))
-    yield manager
-    manager.protocol.close()
+    with registry_manager(hub.owner) as manager:
+        yield manager
 
 
 @pytest.fixture
