@@ -121,8 +121,8 @@ def test_an_unknown_host_is_refused(tmp_path: Path) -> None:
 
 def test_files_are_the_owner_s_alone(start: Start, tmp_path: Path, host: str) -> None:
     start(tmp_path, host)
-    modes = {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "hub").iterdir()}
-    assert modes == {0o600}
+    for path in (tmp_path / "hub").rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
     assert stat.S_IMODE((tmp_path / "hub").stat().st_mode) == 0o700
 
 
