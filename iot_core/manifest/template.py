@@ -130,7 +130,8 @@ def _refuse_left_over(document: JsonObject, unresolved: frozenset[str]) -> None:
     if left:
         path = next(iter(left.values()))
         names = ", ".join(left)
-        raise ManifestError(f"{names} is left over: give the variable a value (in the environment or .env) or the module an image", path=path)
+        remedy = "give the variable a value (in the environment or .env) or the module an image"
+        raise ManifestError(f"{names} is left over: {remedy}", path=path)
 
 
 def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:

@@ -168,7 +168,7 @@ async def test_connecting_again_and_again_leaves_no_threads_behind(hub: HubProce
         await client.connect()
         await client.disconnect()
     async with asyncio.timeout(10):  # A thread that has done its work takes a moment to be gone.
-        while not client_threads() <= before:  # noqa: ASYNC110
+        while not client_threads() <= before:
             await asyncio.sleep(0.01)
 
 
