@@ -22,7 +22,7 @@ from iot_core.clock import SystemClock
 from iot_core.identity import Identity
 from local_hub.config import HubConfig
 from local_hub.hub import Hub
-from local_hub.job_rows import ACTIVE
+from local_hub.jobs.rows import ACTIVE
 from transport.store import Store
 
 RESULTS = Path(__file__).with_name("results")

@@ -29,8 +29,8 @@ from iot_core.identity import Identity
 from iot_core.twin import Section
 from local_hub.config import HubConfig
 from local_hub.hub import Hub
-from local_hub.identity_body import no_authentication
 from local_hub.preconditions import ANY
+from local_hub.registry.identity_body import no_authentication
 from local_hub.rows import Record, insert
 from transport.store import Store
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from iot_core.clock import SystemClock
 from iot_core.identity import Identity
 from iot_core.message import Message
-from local_hub.auth import Permission, Principal
+from local_hub.auth.authenticator import Permission, Principal
 from local_hub.config import HubConfig
 from local_hub.eventhub import EARLIEST, AfterOffset
 from local_hub.hub import Hub

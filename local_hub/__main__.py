@@ -10,9 +10,9 @@ from pathlib import Path
 from iot_core.errors import EdgeyardError, InputError
 from iot_core.limits import TIERS
 from local_hub.config import HubConfig
+from local_hub.controls.like_azure import like_azure
 from local_hub.eventhub.retention import RetentionOptions
 from local_hub.files.options import BUILT_IN, CONTAINER, FileUploadOptions
-from local_hub.like_azure import like_azure
 from local_hub.local_hub import serve
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from local_hub.c2d_options import C2dOptions
-from local_hub.cadence import Cadence
+from local_hub.c2d.options import C2dOptions
+from local_hub.configurations.cadence import Cadence
 from local_hub.eventhub.retention import RetentionOptions
 from local_hub.files.options import FileUploadOptions
 
@@ -43,7 +43,7 @@ class HubConfig:
     query_lag_s: float = 0.0
     """How late queries see changes of twins, by the hub's clock."""
     seed: Path | None = None
-    """A file of what the hub has to hold when it starts; see ``local_hub.seed``."""
+    """A file of what the hub has to hold when it starts; see ``local_hub.controls.seed``."""
     cadence: Cadence = field(default_factory=Cadence)
     cloud_to_device: C2dOptions = field(default_factory=C2dOptions)
     partitions: int | None = None

@@ -15,7 +15,7 @@ from iot_core.message import Message
 from local_hub.documents import twin_etag
 from local_hub.events import Event
 from local_hub.rows import Record
-from local_hub.twin_changes import TwinChange
+from local_hub.twins.changes import TwinChange
 
 __all__ = ["EventShapes", "body_value"]
 

@@ -13,13 +13,15 @@ from iot_core.clock import Clock
 from iot_core.errors import StoreError
 from iot_core.identity import Identity
 from iot_core.limits import TIERS
-from local_hub.admission import Admission
-from local_hub.auth import Authenticator
-from local_hub.authorities import Authorities
-from local_hub.c2d import CloudToDevice
+from local_hub.auth.authenticator import Authenticator
+from local_hub.auth.authorities import Authorities
+from local_hub.auth.policies import Policies
+from local_hub.c2d.cloud_to_device import CloudToDevice
 from local_hub.changes import Core
 from local_hub.config import HubConfig
-from local_hub.configurations import Configurations
+from local_hub.configurations.configurations import Configurations
+from local_hub.controls.admission import Admission
+from local_hub.controls.traffic_log import TrafficLog
 from local_hub.documents import Documents
 from local_hub.dps.provisioning import Provisioning
 from local_hub.event_shapes import EventShapes
@@ -27,21 +29,19 @@ from local_hub.eventhub import EventHub
 from local_hub.events import Event, EventStream
 from local_hub.files.parts import FileUpload
 from local_hub.home import HubHome
-from local_hub.job_pace import JobPace
-from local_hub.job_runner import JobRunner
-from local_hub.jobs import Jobs
+from local_hub.jobs.jobs import Jobs
+from local_hub.jobs.pace import JobPace
+from local_hub.jobs.runner import JobRunner
 from local_hub.messaging import Messaging
 from local_hub.methods import Methods
-from local_hub.policies import Policies
-from local_hub.queries import Queries
-from local_hub.query_indexes import QueryIndexes
-from local_hub.query_lag import QueryLag
-from local_hub.registry import Registry
+from local_hub.queries.indexes import QueryIndexes
+from local_hub.queries.lag import QueryLag
+from local_hub.queries.queries import Queries
+from local_hub.registry.registry import Registry
 from local_hub.routing import MessageRouting
 from local_hub.rows import key
 from local_hub.sessions import Sessions
-from local_hub.traffic_log import TrafficLog
-from local_hub.twins import Twins
+from local_hub.twins.twins import Twins
 from transport.store import Store
 
 __all__ = ["Hub"]

@@ -16,7 +16,9 @@ from typing import Any
 
 from iot_core.clock import Clock, OffsetClock, SystemClock
 from iot_core.errors import EdgeyardError
+from local_hub.auth.x509 import judged_at_login
 from local_hub.config import HubConfig
+from local_hub.controls.snapshots import CERTIFICATES, DATA, Snapshots, exchanged, fresh_data, recover
 from local_hub.fronts.admin import AdminFront, new_token
 from local_hub.fronts.admin_controls import Controls
 from local_hub.fronts.amqp import AmqpFront
@@ -27,8 +29,6 @@ from local_hub.home import FolderLock, HubHome, write_json
 from local_hub.hub import Hub
 from local_hub.ports import AMQPS_PORT, HTTPS_PORT, http_socket, listening_socket, loopback_of, raise_file_limit
 from local_hub.server_certificate import prepare_certificates
-from local_hub.snapshots import CERTIFICATES, DATA, Snapshots, exchanged, fresh_data, recover
-from local_hub.x509 import judged_at_login
 from transport.certificates import write_private
 from transport.store import Store
 from transport.store_writer import Writer
@@ -151,7 +151,7 @@ class LocalHub:
             prepare_certificates(self._home, (*self._config.host_names, "::1"))
             hub = await self._start_hub(stack)
             if seed is not None:
-                from local_hub.seed import sow  # its models take a tenth of a second, and few hubs have a seed
+                from local_hub.controls.seed import sow  # its models take a tenth of a second, and few hubs have a seed
 
                 await sow(hub, seed)
             await self._start_fronts(stack, hub, self._sockets)

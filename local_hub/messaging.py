@@ -10,7 +10,7 @@ from iot_core import limits
 from iot_core.hub_errors import hub_error
 from iot_core.identity import Identity
 from iot_core.message import Message
-from local_hub.auth import Principal
+from local_hub.auth.authenticator import Principal
 from local_hub.changes import Core
 from local_hub.event_shapes import EventShapes
 from local_hub.eventhub import Envelope, HubMessage

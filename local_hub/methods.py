@@ -22,7 +22,7 @@ from local_hub.event_shapes import EventShapes
 from local_hub.rows import load_record
 from local_hub.sessions import DeviceLink, LinkClosedError
 from local_hub.timing import until, within
-from local_hub.twins import not_found
+from local_hub.twins.twins import not_found
 
 __all__ = ["MethodCall", "Methods", "parse_call"]
 

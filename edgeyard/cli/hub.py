@@ -105,9 +105,9 @@ def run(
     Example: edgeyard hub run --host 127.0.0.1
     """
     from local_hub.config import HubConfig
+    from local_hub.controls.like_azure import like_azure
     from local_hub.eventhub.retention import RetentionOptions
     from local_hub.files.options import FileUploadOptions
-    from local_hub.like_azure import like_azure
     from local_hub.local_hub import serve
 
     config = HubConfig(

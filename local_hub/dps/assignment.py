@@ -15,12 +15,12 @@ from iot_core.clock import Clock
 from iot_core.dps import Enrollment
 from iot_core.identity import Identity
 from iot_core.json_types import JsonObject
-from local_hub import twin_changes
 from local_hub.changes import Change
-from local_hub.identity_body import DeviceBody
-from local_hub.registry import Registry
+from local_hub.registry.identity_body import DeviceBody
+from local_hub.registry.registry import Registry
 from local_hub.rows import Record, load_record
-from local_hub.twins import Twins
+from local_hub.twins import changes as twin_changes
+from local_hub.twins.twins import Twins
 
 __all__ = ["Assignment"]
 

@@ -17,9 +17,9 @@ from iot_core.errors import HubError, SasError
 from iot_core.identity import Identity, derive_device_key
 from iot_core.json_types import JsonObject
 from iot_core.sas import SasToken
+from local_hub.auth.x509 import check_certificate, common_name, thumbprints
 from local_hub.dps.rows import load_enrollment, load_enrollments, load_registration
-from local_hub.identity_body import authentication_of
-from local_hub.x509 import check_certificate, common_name, thumbprints
+from local_hub.registry.identity_body import authentication_of
 
 __all__ = ["Attempt", "Attested", "attest"]
 

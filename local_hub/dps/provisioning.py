@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from iot_core import sas
 from iot_core.errors import SasError
-from local_hub.auth import Permission, Principal
+from local_hub.auth.authenticator import Permission, Principal
 from local_hub.changes import Core
 from local_hub.config import HubConfig
 from local_hub.dps.assignment import Assignment
@@ -12,8 +12,8 @@ from local_hub.dps.attestation import unauthorized
 from local_hub.dps.enrollments import Enrollments
 from local_hub.dps.identity import OWNER, ServiceIdentity, load_or_create
 from local_hub.dps.registrations import Registrations
-from local_hub.registry import Registry
-from local_hub.twins import Twins
+from local_hub.registry.registry import Registry
+from local_hub.twins.twins import Twins
 
 __all__ = ["Provisioning"]
 

@@ -30,7 +30,7 @@ import orjson
 from aiohttp import web
 
 from iot_core.errors import HubError, InputError, StoreError
-from local_hub.authorities import Authority
+from local_hub.auth.authorities import Authority
 from local_hub.fronts.admin_c2d import post_c2d
 from local_hub.fronts.admin_controls import Controls, control_routes
 from local_hub.fronts.admin_events import event_routes, partition_events

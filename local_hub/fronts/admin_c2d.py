@@ -18,7 +18,7 @@ from aiohttp import web
 from iot_core.clock import iso
 from iot_core.hub_errors import hub_error
 from iot_core.message import Message
-from local_hub.c2d_messages import ACK_PROPERTY
+from local_hub.c2d.messages import ACK_PROPERTY
 from local_hub.hub import Hub
 
 __all__ = ["post_c2d"]

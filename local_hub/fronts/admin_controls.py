@@ -31,9 +31,9 @@ from aiohttp import web
 
 from iot_core.clock import OffsetClock, iso
 from iot_core.errors import InputError
-from local_hub.faults import ONCE, FaultKind
+from local_hub.controls.faults import ONCE, FaultKind
+from local_hub.controls.snapshots import Snapshot, Snapshots
 from local_hub.hub import Hub
-from local_hub.snapshots import Snapshot, Snapshots
 
 __all__ = ["Controls", "control_routes"]
 

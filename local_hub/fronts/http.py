@@ -18,9 +18,10 @@ from aiohttp.web_protocol import RequestHandler
 
 from iot_core.errors import HubError, InputError
 from iot_core.hub_errors import hub_error
-from local_hub.auth import Principal
+from local_hub.auth.authenticator import Principal
+from local_hub.auth.policies import Permission
 from local_hub.blobs.endpoint import is_blob_path
-from local_hub.faults import CutError, LostError
+from local_hub.controls.faults import CutError, LostError
 from local_hub.fronts import refusals
 from local_hub.fronts.envelopes import Envelope, error_body
 from local_hub.fronts.http_connection import HttpConnection
@@ -29,7 +30,6 @@ from local_hub.fronts.rest.operations import operation_of
 from local_hub.fronts.rest.routes import Match, allowed_methods, match, segments_of
 from local_hub.fronts.websocket import ProtocolFactories
 from local_hub.hub import Hub
-from local_hub.policies import Permission
 
 __all__ = ["MOST_BODY_BYTES", "HttpFront"]
 

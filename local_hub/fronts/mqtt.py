@@ -20,8 +20,8 @@ from iot_core.message import Message
 from iot_core.mqtt import NOT_AUTHORIZED, SERVER_UNAVAILABLE, Connect, Publish, SubAck, Subscribe, UnsubAck, Unsubscribe
 from iot_core.sas import without_secrets
 from iot_core.topics import Telemetry, parse_device_topic, parse_username
-from local_hub.auth import NEVER, Principal
-from local_hub.faults import CutError, FaultKind, LostError
+from local_hub.auth.authenticator import NEVER, Principal
+from local_hub.controls.faults import CutError, FaultKind, LostError
 from local_hub.fronts.mqtt_link import MqttLink
 from local_hub.fronts.mqtt_provisioning import ProvisioningMqtt, is_provisioning
 from local_hub.fronts.mqtt_sessions import MqttSessions, SessionKey

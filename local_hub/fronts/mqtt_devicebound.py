@@ -14,7 +14,7 @@ from iot_core.identity import Identity
 from iot_core.limits import CLOUD_TO_DEVICE_QUEUE_DEPTH
 from iot_core.mqtt import Publish
 from iot_core.topics import devicebound
-from local_hub.c2d import CloudToDevice, Delivery
+from local_hub.c2d.cloud_to_device import CloudToDevice, Delivery
 
 __all__ = ["Devicebound"]
 

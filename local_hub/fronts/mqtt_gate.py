@@ -10,9 +10,9 @@ from iot_core.errors import HubError, MessageError
 from iot_core.identity import Identity
 from iot_core.mqtt import Publish
 from iot_core.topics import Telemetry, TwinGet, TwinPatch, parse_device_topic
-from local_hub.admission import Admission
-from local_hub.faults import CutError, LostError
-from local_hub.throttles import Operation
+from local_hub.controls.admission import Admission
+from local_hub.controls.faults import CutError, LostError
+from local_hub.controls.throttles import Operation
 
 __all__ = ["Gate"]
 

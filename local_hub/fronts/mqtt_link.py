@@ -34,7 +34,7 @@ from iot_core.topics import (
     parse_subscription,
     twin_response,
 )
-from local_hub.auth import Principal
+from local_hub.auth.authenticator import Principal
 from local_hub.fronts.envelopes import Envelope, error_body
 from local_hub.fronts.mqtt_devicebound import Devicebound
 from local_hub.fronts.mqtt_gate import Gate

@@ -8,7 +8,7 @@ from iot_core.limits import DEVICE_TO_CLOUD_BYTES
 from iot_core.message import Message
 from iot_core.mqtt import Publish
 from iot_core.topics import Telemetry
-from local_hub.auth import Principal
+from local_hub.auth.authenticator import Principal
 from local_hub.intake import Sender
 from local_hub.messaging import Messaging
 

@@ -11,7 +11,7 @@ from edgeyard.cli.exits import DONE, WRONG_USE
 from edgeyard.cli.hub_controls import Fault, seconds_of
 from edgeyard.cli.main import run
 from iot_core.errors import InputError
-from local_hub.faults import FaultKind
+from local_hub.controls.faults import FaultKind
 
 ANSWERS: dict[tuple[str, str], Any] = {
     ("GET", "/faults"): [{"kind": "delay", "device": None, "rate": 0.5, "delayMs": 20, "ends": None}],

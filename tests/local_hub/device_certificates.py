@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from local_hub.x509 import thumbprints
+from local_hub.auth.x509 import thumbprints
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,10 @@ import pytest
 
 from iot_core.clock import ManualClock
 from iot_core.errors import HubError
-from local_hub.admission import Admission
 from local_hub.config import HubConfig
-from local_hub.faults import FaultKind
-from local_hub.throttles import Operation
+from local_hub.controls.admission import Admission
+from local_hub.controls.faults import FaultKind
+from local_hub.controls.throttles import Operation
 
 
 def admission_of(clock: ManualClock, tier: str = "S1", units: int = 1) -> Admission:

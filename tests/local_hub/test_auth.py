@@ -10,9 +10,9 @@ from iot_core.connection_string import ConnectionString
 from iot_core.errors import HubError
 from iot_core.identity import Identity, generate_key
 from iot_core.topics import ConnectInfo
-from local_hub.auth import Permission, Principal
+from local_hub.auth.authenticator import Permission, Principal
+from local_hub.auth.policies import DEFAULT_RIGHTS
 from local_hub.hub import Hub
-from local_hub.policies import DEFAULT_RIGHTS
 
 HOST = "127.0.0.1"
 REGISTRY = "127.0.0.1:8443/devices/d1"

@@ -13,8 +13,8 @@ from iot_core.clock import ManualClock, iso
 from iot_core.errors import HubError, SettingsError
 from iot_core.identity import Identity
 from iot_core.message import Message
-from local_hub.c2d import Delivery
-from local_hub.c2d_options import C2dOptions, FeedbackOptions
+from local_hub.c2d.cloud_to_device import Delivery
+from local_hub.c2d.options import C2dOptions, FeedbackOptions
 from local_hub.config import HubConfig
 from local_hub.hub import Hub
 from local_hub.timing import until

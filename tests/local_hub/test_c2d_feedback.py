@@ -11,7 +11,7 @@ import pytest
 from iot_core.clock import ManualClock, iso
 from iot_core.errors import HubError
 from iot_core.message import Message
-from local_hub.c2d import FeedbackBatch
+from local_hub.c2d.cloud_to_device import FeedbackBatch
 from local_hub.hub import Hub
 
 

@@ -8,8 +8,8 @@ import pytest
 from iot_core.clock import ManualClock, SystemClock
 from iot_core.errors import HubError
 from iot_core.identity import Identity
-from local_hub import configuration_runner
-from local_hub.cadence import Cadence
+from local_hub.configurations import runner as configuration_runner
+from local_hub.configurations.cadence import Cadence
 from local_hub.hub import Hub
 from local_hub.timing import until
 

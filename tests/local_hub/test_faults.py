@@ -8,7 +8,7 @@ import pytest
 
 from iot_core.clock import ManualClock
 from iot_core.errors import InputError
-from local_hub.faults import CutError, FaultKind, Faults, LostError
+from local_hub.controls.faults import CutError, FaultKind, Faults, LostError
 
 
 @pytest.fixture

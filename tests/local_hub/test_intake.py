@@ -9,7 +9,7 @@ import pytest
 from iot_core.errors import HubError, StoreError
 from iot_core.identity import Identity
 from iot_core.message import Message
-from local_hub.auth import Permission, Principal
+from local_hub.auth.authenticator import Permission, Principal
 from local_hub.hub import Hub
 from local_hub.intake import Sender
 from transport.store import Appended

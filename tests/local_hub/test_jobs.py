@@ -8,10 +8,10 @@ import pytest
 from iot_core.clock import ManualClock, iso
 from iot_core.errors import HubError
 from iot_core.identity import Identity
-from local_hub import job_runner
 from local_hub.hub import Hub
-from local_hub.job_rows import ACTIVE
-from local_hub.jobs import TRANSITIONS
+from local_hub.jobs import runner as job_runner
+from local_hub.jobs.jobs import TRANSITIONS
+from local_hub.jobs.rows import ACTIVE
 
 FASTER = {"etag": "*", "properties": {"desired": {"reportingInterval": 2}}}
 REBOOT = {"methodName": "reboot", "responseTimeoutInSeconds": 5}

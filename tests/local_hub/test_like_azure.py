@@ -6,10 +6,10 @@ import pytest
 
 from iot_core.errors import InputError
 from local_hub.config import HubConfig
+from local_hub.controls.like_azure import like_azure
+from local_hub.controls.throttles import Operation
 from local_hub.fronts.rest.operations import operation_of
 from local_hub.fronts.rest.routes import ROUTES
-from local_hub.like_azure import like_azure
-from local_hub.throttles import Operation
 
 PLAIN = HubConfig(home=Path("home"))
 

@@ -8,7 +8,7 @@ import pytest
 from iot_core.errors import HubError
 from iot_core.identity import Identity
 from iot_core.message import Message
-from local_hub.auth import Permission, Principal
+from local_hub.auth.authenticator import Permission, Principal
 from local_hub.eventhub import EARLIEST, HubMessage
 from local_hub.hub import Hub
 

@@ -8,7 +8,7 @@ from iot_core.errors import HubError
 from iot_core.identity import Identity
 from iot_core.query import parse
 from local_hub.hub import Hub
-from local_hub.query_filters import Filter, filter_of, job_column, twin_column
+from local_hub.queries.filters import Filter, filter_of, job_column, twin_column
 
 
 def refusal(name: str) -> Any:

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iot_core.query import compile_condition, parse
-from local_hub import query_indexes
 from local_hub.hub import Hub
-from local_hub.query_filters import filter_of, twin_column
-from local_hub.query_indexes import MOST_INDEXES
-from local_hub.twin_scan import count_exactly
+from local_hub.queries import indexes as query_indexes
+from local_hub.queries.filters import filter_of, twin_column
+from local_hub.queries.indexes import MOST_INDEXES
+from local_hub.twins.scan import count_exactly
 from transport.store import Store
 
 _INSERT = """

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from iot_core.identity import Identity
+from local_hub.controls.seed import SeedError, read_seed, sow
 from local_hub.hub import Hub
-from local_hub.seed import SeedError, read_seed, sow
 
 KEY = "c2VlZGVkIGtleSBvZiAzMiBieXRlcyBpbiBiYXNlNjQ="
 SEED = {

@@ -10,10 +10,10 @@ import pytest
 
 from iot_core.errors import InputError, StoreError
 from local_hub.config import HubConfig
+from local_hub.controls.snapshots import DATA, Snapshots, exchanged, fresh_data, recover
 from local_hub.home import HubHome
 from local_hub.hub import Hub
 from local_hub.local_hub import LocalHub
-from local_hub.snapshots import DATA, Snapshots, exchanged, fresh_data, recover
 from transport.loopback import free_loopback_address
 from transport.store import Store
 

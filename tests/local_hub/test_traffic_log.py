@@ -4,7 +4,7 @@ import pytest
 
 from iot_core.clock import ManualClock
 from iot_core.identity import Identity
-from local_hub.traffic_log import DEVICES, LINES_PER_DEVICE, TrafficLog
+from local_hub.controls.traffic_log import DEVICES, LINES_PER_DEVICE, TrafficLog
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from iot_core.clock import ManualClock
 from iot_core.errors import HubError
 from iot_core.identity import Identity
 from local_hub.hub import Hub
-from local_hub.twin_changes import difference
+from local_hub.twins.changes import difference
 
 D1 = Identity("d1")
 

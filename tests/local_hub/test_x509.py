@@ -13,7 +13,7 @@ from iot_core.clock import ManualClock
 from iot_core.errors import HubError
 from iot_core.identity import Identity
 from iot_core.topics import ConnectInfo
-from local_hub.auth import NEVER, Permission, Principal
+from local_hub.auth.authenticator import NEVER, Permission, Principal
 from local_hub.hub import Hub
 from tests.local_hub.device_certificates import TestCertificate, make_certificate
 

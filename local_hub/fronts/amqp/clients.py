@@ -10,13 +10,13 @@ from typing import Any
 from iot_core.amqp import Link, Sender
 from iot_core.errors import HubError, InputError
 from iot_core.identity import Identity
-from local_hub.faults import CutError, LostError
+from local_hub.controls.faults import CutError, LostError
+from local_hub.controls.throttles import Operation
 from local_hub.fronts.amqp.conditions import condition_of
 from local_hub.fronts.amqp.device import AmqpDevice
 from local_hub.fronts.amqp.grants import Grants
 from local_hub.fronts.amqp.node import Node
 from local_hub.hub import Hub
-from local_hub.throttles import Operation
 from transport.amqp_server import AmqpServerProtocol
 
 __all__ = ["Client"]

@@ -14,7 +14,7 @@ from iot_core.errors import HubError
 from iot_core.hub_errors import hub_error
 from iot_core.identity import Identity
 from iot_core.json_types import JsonObject
-from local_hub.auth import Principal
+from local_hub.auth.authenticator import Principal
 from local_hub.sessions import LinkClosedError, Sessions
 
 __all__ = ["AmqpDevice", "DesiredTaker", "MethodCaller"]

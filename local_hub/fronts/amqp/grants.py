@@ -19,9 +19,9 @@ from iot_core.errors import HubError, IdentityError, SasError
 from iot_core.hub_errors import hub_error
 from iot_core.identity import Identity
 from iot_core.sas import SasToken
-from local_hub.auth import NEVER, Principal
+from local_hub.auth.authenticator import NEVER, Principal
+from local_hub.auth.policies import Permission
 from local_hub.hub import Hub
-from local_hub.policies import Permission
 
 __all__ = ["Grant", "Grants"]
 

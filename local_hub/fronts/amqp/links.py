@@ -25,7 +25,7 @@ from iot_core.amqp_addresses import (
 )
 from iot_core.hub_errors import hub_error
 from iot_core.identity import Identity
-from local_hub.faults import FaultKind
+from local_hub.controls.faults import FaultKind
 from local_hub.fronts import refusals
 from local_hub.fronts.amqp.cbs import CbsAnswers, CbsRequests
 from local_hub.fronts.amqp.clients import Client

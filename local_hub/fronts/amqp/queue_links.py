@@ -21,9 +21,9 @@ from iot_core.amqp_messages import properties_of
 from iot_core.errors import EdgeyardError, LocalProtocolError
 from iot_core.hub_errors import hub_error
 from iot_core.identity import Identity
-from local_hub.c2d import Delivery as Locked
-from local_hub.c2d import FeedbackBatch
-from local_hub.c2d_feedback import CONTENT_TYPE
+from local_hub.c2d.cloud_to_device import Delivery as Locked
+from local_hub.c2d.cloud_to_device import FeedbackBatch
+from local_hub.c2d.feedback import CONTENT_TYPE
 from local_hub.files.notifications import CONTENT_TYPE as FILE_CONTENT_TYPE
 from local_hub.files.notifications import FileNotification
 from local_hub.fronts.amqp.clients import Client

@@ -22,12 +22,12 @@ from iot_core.amqp import (
 from iot_core.amqp_messages import device_of, from_amqp
 from iot_core.errors import EdgeyardError
 from iot_core.message import Message
-from local_hub.faults import LostError
+from local_hub.controls.faults import LostError
+from local_hub.controls.throttles import Operation
 from local_hub.fronts.amqp.clients import Client
 from local_hub.fronts.amqp.conditions import condition_of
 from local_hub.fronts.amqp.device import AmqpDevice
 from local_hub.fronts.amqp.node import Node
-from local_hub.throttles import Operation
 
 __all__ = ["ServiceDeviceboundLink", "TelemetryLink"]
 

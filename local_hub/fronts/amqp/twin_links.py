@@ -19,13 +19,13 @@ from iot_core.amqp_messages import body_bytes
 from iot_core.errors import EdgeyardError, HubError
 from iot_core.hub_errors import hub_error
 from iot_core.json_types import JsonObject
-from local_hub.faults import LostError
+from local_hub.controls.faults import LostError
+from local_hub.controls.throttles import Operation
 from local_hub.fronts.amqp.clients import Client
 from local_hub.fronts.amqp.conditions import as_hub_error
 from local_hub.fronts.amqp.device import AmqpDevice
 from local_hub.fronts.amqp.node import Node
 from local_hub.fronts.envelopes import Envelope, error_body
-from local_hub.throttles import Operation
 
 __all__ = ["CHANNEL", "TwinAnswersLink", "TwinRequestsLink"]
 

@@ -12,7 +12,7 @@ import orjson
 from iot_core.errors import IdentityError
 from iot_core.hub_errors import hub_error
 from iot_core.identity import Identity
-from local_hub.auth import Principal
+from local_hub.auth.authenticator import Principal
 from local_hub.hub import Hub
 
 __all__ = ["Call", "Reply", "etag_header", "identity_of"]

@@ -5,7 +5,7 @@ Device Messages"). Sending is AMQP's alone.
 from __future__ import annotations
 
 from iot_core.clock import iso
-from local_hub.c2d_feedback import CONTENT_TYPE
+from local_hub.c2d.feedback import CONTENT_TYPE
 from local_hub.fronts.rest.call import Call, Reply
 
 __all__: list[str] = []

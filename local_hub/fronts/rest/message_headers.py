@@ -15,8 +15,8 @@ import orjson
 from iot_core.clock import iso
 from iot_core.hub_errors import hub_error
 from iot_core.message import Message
-from local_hub.c2d import Delivery
-from local_hub.c2d_messages import ACK_PROPERTY
+from local_hub.c2d.cloud_to_device import Delivery
+from local_hub.c2d.messages import ACK_PROPERTY
 
 __all__ = ["BATCH_TYPE", "batch_in", "headers_of", "message_in"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from local_hub.controls.throttles import Operation
 from local_hub.fronts.rest.routes import Route
-from local_hub.throttles import Operation
 
 __all__ = ["operation_of"]
 

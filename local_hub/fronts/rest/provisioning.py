@@ -24,7 +24,7 @@ from iot_core.dps.registration import RETRY_AFTER_S
 from iot_core.errors import IdentityError
 from iot_core.identity import validate_registration_id
 from iot_core.json_types import JsonObject
-from local_hub.auth import Permission, Principal
+from local_hub.auth.authenticator import Permission, Principal
 from local_hub.dps.attestation import Attempt
 from local_hub.fronts.rest.call import Call, Reply, etag_header
 from local_hub.fronts.rest.paging import page_of

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from iot_core.dps import Kind
-from local_hub.auth import Principal
+from local_hub.auth.authenticator import Principal
+from local_hub.auth.policies import Permission
 from local_hub.fronts.envelopes import Envelope
 from local_hub.fronts.rest import (
     configurations,
@@ -26,7 +27,6 @@ from local_hub.fronts.rest import (
 )
 from local_hub.fronts.rest.call import Call, Reply
 from local_hub.hub import Hub
-from local_hub.policies import Permission
 
 __all__ = ["ROUTES", "Handler", "Match", "Route", "allowed_methods", "match", "segments_of"]
 

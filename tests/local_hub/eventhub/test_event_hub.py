@@ -14,7 +14,7 @@ from iot_core.clock import ManualClock
 from iot_core.errors import InputError
 from iot_core.identity import Identity
 from iot_core.message import Message
-from local_hub.auth import Permission, Principal
+from local_hub.auth.authenticator import Permission, Principal
 from local_hub.eventhub import EARLIEST, LATEST, AfterOffset, AfterSequence, AfterTime, EventReader, Position
 from local_hub.eventhub.event_hub import PartitionNotFoundError
 from local_hub.eventhub.messages import HubMessage, decode_record, encode_record

@@ -14,7 +14,7 @@ from iot_core.clock import iso
 from iot_core.errors import HubError
 from iot_core.identity import Identity
 from iot_core.message import Message
-from local_hub.auth import Permission, Principal
+from local_hub.auth.authenticator import Permission, Principal
 from local_hub.eventhub import EARLIEST, LATEST, HubMessage
 from local_hub.eventhub.partitions import partition_of
 from local_hub.hub import Hub

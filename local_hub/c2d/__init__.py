@@ -1,0 +1,1 @@
+"""Cloud-to-device messages and the feedback on them."""

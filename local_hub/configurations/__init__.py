@@ -1,0 +1,1 @@
+"""Automatic configurations and edge deployments: kept, evaluated, carried out."""

@@ -1,0 +1,1 @@
+"""Queries over twins and jobs, with the indexes that they ask for."""

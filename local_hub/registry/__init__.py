@@ -1,0 +1,1 @@
+"""The identity registry: devices, modules, scopes, bulk changes."""

@@ -1,0 +1,1 @@
+"""Twins: how they change, and which of them a condition takes."""
