@@ -55,6 +55,7 @@ class TestThumbprints:
     @pytest.mark.parametrize(
         ("primary", "secondary"),
         [(OWN.sha1, None), (OWN.sha256, None), (None, OWN.sha1), ("AB" * 20, OWN.sha256), (OWN.sha1.lower(), None)],
+        ids=["sha1 first", "sha256 first", "sha1 second", "beside another", "lower case"],
     )
     async def test_either_hash_in_either_place_is_enough(self, hub: Hub, primary: Any, secondary: Any) -> None:
         await self_signed(hub, primary, secondary)
