@@ -37,7 +37,9 @@ _COMPARISON = """
 | `az iot hub device-twin update -d DEVICE --desired …` | `edgeyard twin set DEVICE --desired NAME=VALUE` |
 | `az iot hub invoke-device-method -d DEVICE --mn METHOD` | `edgeyard methods DEVICE METHOD` |
 | `az iot hub job create --job-type scheduleUpdateTwin -q WHERE …` | `edgeyard job run --where WHERE --desired NAME=VALUE` |
-| `az iot hub monitor-events` | `edgeyard hub trace` (local hub) |
+| `az iot hub monitor-events` | `edgeyard monitor` |
+| `az iot dps enrollment create` | `edgeyard dps enroll REGISTRATION_ID` |
+| `az iot dps enrollment-group create` | `edgeyard dps group GROUP_ID` |
 """
 
 

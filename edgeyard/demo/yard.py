@@ -31,7 +31,7 @@ DEVICES_PER_BUILDING = 26
 REPORTING_INTERVAL_S = 5
 """Of every device before the job; short enough that a rate can be measured within the demo's minute."""
 HUB_START_S, EDGE_START_S, FLEET_START_S, MODULES_START_S = 20.0, 20.0, 30.0, 30.0
-HUB_PORTS, EDGE_PORTS = (8883, 8443, 443), (8883, 8443, 443, 5000, 5001)
+HUB_PORTS, EDGE_PORTS = (8883, 5671, 8443, 443), (8883, 8443, 443, 5000, 5001)
 Say = Callable[[str], None]
 
 

@@ -18,7 +18,7 @@ from local_hub.environment import hub_environment
 from local_hub.home import HubHome
 
 PROJECT = Path(__file__).resolve().parents[2]
-HUB_PORTS = (8883, 8443, 443)
+HUB_PORTS = (8883, 5671, 8443, 443)
 START_S = 20.0
 
 
