@@ -146,7 +146,8 @@ async def test_a_higher_owner_level_takes_a_partition_over(hub: Any, rest: Any) 
         first = await partition_reader(client, "3", group, epoch=1)
         await partition_reader(client, "3", group, epoch=2)
         with pytest.raises(AmqpError) as caught:
-            await first.receive()
+            while True:  # Events that were there already come before the end.
+                await first.receive()
         assert caught.value.condition == "amqp:link:stolen"
         for epoch in (1, None):
             with pytest.raises(AmqpError) as caught:
