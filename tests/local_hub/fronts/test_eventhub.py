@@ -140,14 +140,19 @@ async def test_the_last_enqueued_event_is_told_with_each_event(hub: Any, rest: A
     assert int(properties["offset"]) == properties["sequence_number"] >= 1
 
 
+async def receive_until_the_end(reader: AmqpReceiver) -> None:
+    """Events that were there already come before the error."""
+    while True:
+        await reader.receive()
+
+
 async def test_a_higher_owner_level_takes_a_partition_over(hub: Any, rest: Any) -> None:
     group = "$Default"
     async with await service(hub) as client:
         first = await partition_reader(client, "3", group, epoch=1)
         await partition_reader(client, "3", group, epoch=2)
         with pytest.raises(AmqpError) as caught:
-            while True:  # Events that were there already come before the end.
-                await first.receive()
+            await receive_until_the_end(first)
         assert caught.value.condition == "amqp:link:stolen"
         for epoch in (1, None):
             with pytest.raises(AmqpError) as caught:
