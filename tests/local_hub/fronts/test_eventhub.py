@@ -16,7 +16,7 @@ from iot_core.amqp import ACCEPTED
 from iot_core.amqp.types import Described, Symbol
 from local_hub.environment import hub_environment
 from tests.local_hub.fronts.amqp_bench import connected, device, is_accepted, service, text
-from transport.amqp_client import AmqpClient, AmqpError
+from transport.amqp_client import AmqpClient, AmqpError, AmqpReceiver
 
 eventhub = pytest.importorskip("azure.eventhub", reason="azure-eventhub is a development dependency")
 from azure.eventhub.aio import CheckpointStore, EventHubConsumerClient  # noqa: E402
