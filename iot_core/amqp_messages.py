@@ -64,9 +64,8 @@ def body_bytes(message: amqp.Message) -> bytes:
     raise MessageError(f"the body must be data, text or bytes, not {type(value).__name__}")
 
 
-def properties_of(message: Message) -> amqp.Properties | None:
-    """The AMQP properties of a message to a client; None when it has none."""
-    system = message.system
+def properties_of(system: Mapping[str, str]) -> amqp.Properties | None:
+    """The AMQP properties that stand for a message's system properties; None when it has none."""
     properties = amqp.Properties(
         message_id=system.get("messageId"),
         user_id=system["userId"].encode() if "userId" in system else None,

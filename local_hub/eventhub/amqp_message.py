@@ -8,14 +8,11 @@ messageId, correlationId, userId, to, contentType, contentEncoding and expiry ar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
 from iot_core import amqp
-from iot_core.amqp.types import Symbol, Timestamp, Value
-from iot_core.clock import from_iso
-from iot_core.errors import InputError
-from local_hub.eventhub.messages import HubMessage
+from iot_core.amqp.types import Timestamp, Value
+from iot_core.amqp_messages import properties_of
 from local_hub.eventhub.partitions import EventData
 
 __all__ = ["amqp_message"]
@@ -37,7 +34,7 @@ def amqp_message(event: EventData) -> amqp.Message:
     message = event.message
     return amqp.Message(
         message_annotations=dict(_annotations(event)),
-        properties=_properties(message),
+        properties=properties_of(message.system),
         application_properties={name: value or "" for name, value in message.properties.items()} or None,
         body=amqp.Data((message.body,)),
     )
@@ -61,33 +58,3 @@ def _annotations(event: EventData) -> dict[str, Value]:
         **{annotation: message.system.get(name) for name, annotation in _ANNOTATIONS.items()},
     }
     return {name: value for name, value in annotations.items() if value not in (None, "")}
-
-
-def _properties(message: HubMessage) -> amqp.Properties | None:
-    system = message.system
-    properties = amqp.Properties(
-        message_id=system.get("messageId"),
-        user_id=system["userId"].encode() if "userId" in system else None,
-        to=system.get("to"),
-        correlation_id=system.get("correlationId"),
-        content_type=_symbol(system.get("contentType")),
-        content_encoding=_symbol(system.get("contentEncoding")),
-        absolute_expiry_time=_time(system.get("expiry")),
-    )
-    if properties == amqp.Properties():
-        return None
-    # One client cannot read a properties section that has no content type.
-    return properties if properties.content_type else replace(properties, content_type=Symbol(""))
-
-
-def _symbol(text: str | None) -> Symbol | None:
-    """AMQP has no symbol for text beyond ASCII; such a content type is not passed on."""
-    return Symbol(text) if text is not None and text.isascii() else None
-
-
-def _time(text: str | None) -> Timestamp | None:
-    """Milliseconds; None for what is no time, such as the "0" that some clients send."""
-    try:
-        return None if text is None else Timestamp(round(from_iso(text) * 1000))
-    except InputError:
-        return None

@@ -151,7 +151,7 @@ class DeviceboundLink(QueueLink[Locked]):
         properties = {name: value or "" for name, value in item.message.properties.items()}
         return amqp.Message(
             message_annotations=_annotations(item),
-            properties=properties_of(item.message),
+            properties=properties_of(item.message.system),
             application_properties=dict(properties) or None,
             body=amqp.Data((item.message.body,)),
         )
