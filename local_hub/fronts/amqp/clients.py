@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
-from iot_core.amqp import Link, Sender
+from iot_core.amqp import Link, Sender, error_condition, errors
 from iot_core.errors import HubError, InputError
 from iot_core.identity import Identity
 from local_hub.controls.faults import CutError, LostError
@@ -20,6 +20,9 @@ from local_hub.hub import Hub
 from transport.amqp_server import AmqpServerProtocol
 
 __all__ = ["Client"]
+
+LOGIN_WITHIN_S = 60.0
+"""A client shows a token or a certificate within this time; SDKs do it in the first second."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +39,7 @@ class Client:
         self._device_of: dict[Link, AmqpDevice] = {}
         self._work: set[asyncio.Task[None]] = set()
         self._gate = asyncio.Lock()
+        self._deadline = asyncio.get_running_loop().call_later(LOGIN_WITHIN_S, self._require_login)
 
     @property
     def host(self) -> str:
@@ -82,9 +86,15 @@ class Client:
 
     def close(self) -> None:
         """The connection is over."""
+        self._deadline.cancel()
         for link in list(self._links):
             self.over(link)
         self.grants.close()
+
+    def _require_login(self) -> None:
+        if not self.grants and not self.devices:
+            text = f"No token was put within {LOGIN_WITHIN_S:g} s."
+            self.connection.close(error_condition(errors.UNAUTHORIZED_ACCESS, text))
 
     async def admit(self, device_id: str, operation: Operation | None, size: int) -> None:
         """Hold what has come in for as long as faults and throttles want, one after another, in the order it came.

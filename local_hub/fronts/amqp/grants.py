@@ -54,6 +54,10 @@ class Grants:
         self._end_link = end_link
         self._by_audience: dict[str, Grant] = {}
 
+    def __bool__(self) -> bool:
+        """Whether any token was put."""
+        return bool(self._by_audience)
+
     def put(self, audience: str, token_text: str) -> None:
         """Judge a token and keep it for ``audience``. HubError IotHubUnauthorized or IotHubUnauthorizedAccess."""
         token = _parsed(token_text)
