@@ -62,7 +62,7 @@ async def _play_in(home: Path, project: Path, console: Console, *, once: bool) -
         ok = all(finding.ok for finding in findings)
         _print_failures(findings, console)
         if ok and not once:
-            console.print(format_look_around(yard))
+            console.print(format_look_around(yard), soft_wrap=True)
             await _stay_up(yard)
         return ok
 
