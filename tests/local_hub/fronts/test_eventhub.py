@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from azure.eventhub.aio import CheckpointStore, EventHubConsumerClient
 
 from iot_core import sas
 from iot_core.amqp import ACCEPTED
@@ -17,9 +18,6 @@ from iot_core.amqp.types import Described, Symbol
 from local_hub.environment import hub_environment
 from tests.local_hub.fronts.amqp_bench import connected, device, is_accepted, service, text
 from transport.amqp_client import AmqpClient, AmqpError, AmqpReceiver
-
-eventhub = pytest.importorskip("azure.eventhub", reason="azure-eventhub is a development dependency")
-from azure.eventhub.aio import CheckpointStore, EventHubConsumerClient  # noqa: E402
 
 SELECTOR = Symbol("apache.org:selector-filter:string")
 
