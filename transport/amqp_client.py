@@ -186,8 +186,12 @@ class AmqpClient(asyncio.Protocol):
             _, client = await asyncio.get_running_loop().create_connection(lambda: cls(settings), host, port)
         else:
             _, client = await open_tls_connection(lambda: cls(settings), host, port, tls)
-        async with asyncio.timeout(ATTACH_SECONDS):
-            await client._opened
+        try:
+            async with asyncio.timeout(ATTACH_SECONDS):
+                await client._opened
+        except BaseException:
+            client._transport.abort()
+            raise
         return client
 
     async def __aenter__(self) -> AmqpClient:
