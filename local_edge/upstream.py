@@ -169,9 +169,8 @@ class UpstreamLink:
         client = self._client
         if client is None or not self.is_up:
             return
-        change = client.subscribe if wanted else client.unsubscribe
         with contextlib.suppress(EdgeyardError, OSError):
-            await change(topics.METHODS_FILTER)
+            await _set_methods(client, wanted)
 
     async def _run(self) -> None:
         pause_s = FIRST_PAUSE_S
@@ -206,8 +205,11 @@ class UpstreamLink:
             keep_alive=KEEP_ALIVE_S,
         )
         try:
-            filters = [topics.TWIN_RESPONSES_FILTER, topics.DESIRED_FILTER]
-            await client.subscribe(*filters, *([topics.METHODS_FILTER] if self._methods else []))
+            await client.subscribe(topics.TWIN_RESPONSES_FILTER, topics.DESIRED_FILTER)
+            methods = False
+            while methods != self._methods:  # it may change while the hub is being asked
+                methods = self._methods
+                await _set_methods(client, methods)
         except BaseException:
             client.abort()
             raise
@@ -304,6 +306,11 @@ class UpstreamLink:
             await self.publish(topics.method_response(status, request_id), answer)
         except EdgeyardError as error:
             _log.warning("%s: method %s is not answered: %s", self._identity, name, error)
+
+
+async def _set_methods(client: MqttClient, wanted: bool) -> None:
+    change = client.subscribe if wanted else client.unsubscribe
+    await change(topics.METHODS_FILTER)
 
 
 async def _closed(client: MqttClient | None) -> None:
