@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,25 +12,25 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
+from hub_tools.credentials import Credential, PolicyCredential
 from hub_tools.replies import Reply, error_of
-from hub_tools.service import HubUnreachableError, Json, MethodResult
-from iot_core import sas
-from iot_core.clock import Clock, SystemClock
+from hub_tools.rights import entra_role_of, right_of
+from hub_tools.service import BulkResult, HubUnreachableError, Json, MethodResult, QueryPage
+from iot_core import limits
+from iot_core.clock import Clock
 from iot_core.connection_string import ConnectionString
-from iot_core.errors import ConnectionStringError, InputError
+from iot_core.errors import HubError, InputError
 from iot_core.identity import Identity
 
 __all__ = ["RestHubService"]
 
 API_VERSION = "2021-04-12"
-TOKEN_TTL_S = 3600
-TOKEN_RENEWAL_MARGIN_S = 300
-"""A token is renewed this long before it ends, so that none ends under way."""
 REQUEST_TIMEOUT_S = 60.0
 RETRY_STATUSES = frozenset({429, 503})
 RETRY_DELAYS_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 """The hub sends no Retry-After; together about the ten seconds its message asks for."""
 MAX_CONNECTIONS = 32
+UNAUTHORIZED = frozenset({"IotHubUnauthorized", "IotHubUnauthorizedAccess", "Http401", "Http403"})
 
 
 class RestHubService:
@@ -38,29 +38,24 @@ class RestHubService:
 
     def __init__(
         self,
-        connection_string: str | ConnectionString,
+        connection: str | ConnectionString | Credential,
         *,
         ca_file: Path | None = None,
         clock: Clock | None = None,
         api_version: str = API_VERSION,
     ) -> None:
-        parsed = ConnectionString.parse(connection_string) if isinstance(connection_string, str) else connection_string
-        if not parsed.shared_access_key_name or not parsed.shared_access_key:
-            raise ConnectionStringError(
-                "The connection string has no SharedAccessKeyName and SharedAccessKey; "
-                "use one of a shared access policy of the hub, such as iothubowner, not a device's."
-            )
-        self._connection_string = parsed
-        self._clock = clock or SystemClock()
+        if isinstance(connection, str):
+            connection = ConnectionString.parse(connection)
+        if isinstance(connection, ConnectionString):
+            connection = PolicyCredential(connection, clock=clock)
+        self._credential = connection
         self._api_version = api_version
         self._ssl = _trusting(ca_file)
         self._session: aiohttp.ClientSession | None = None
-        self._token = ""
-        self._token_renewal = 0.0
 
     @property
     def host_name(self) -> str:
-        return self._connection_string.host_name
+        return self._credential.host_name
 
     async def __aenter__(self) -> RestHubService:
         return self
@@ -69,6 +64,7 @@ class RestHubService:
         await self.close()
 
     async def close(self) -> None:
+        await self._credential.close()
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -77,29 +73,53 @@ class RestHubService:
         return (await self.call("GET", f"/devices/{_id(device_id)}")).object()
 
     async def create_device(self, device_id: str, *, edge: bool = False) -> Json:
-        body = {"deviceId": device_id, "status": "enabled", "capabilities": {"iotEdge": edge}}
-        return (await self.call("PUT", f"/devices/{_id(device_id)}", body)).object()
+        return await self.put_device(device_id, {"status": "enabled", "capabilities": {"iotEdge": edge}})
+
+    async def put_device(self, device_id: str, device: Json, *, etag: str | None = None) -> Json:
+        body = {"deviceId": device_id, **device}
+        return (await self.call("PUT", f"/devices/{_id(device_id)}", body, headers=_if_match(etag))).object()
 
     async def delete_device(self, device_id: str) -> None:
         await self.call("DELETE", f"/devices/{_id(device_id)}", headers={"If-Match": "*"})
+
+    async def list_modules(self, device_id: str) -> list[Json]:
+        return (await self.call("GET", f"/devices/{_id(device_id)}/modules")).array()
+
+    async def change_devices(self, items: Sequence[Json]) -> BulkResult:
+        reply = await self.exchange_repeatedly("POST", "/devices", list(items))
+        if reply.status not in (200, 400) or "errors" not in (body := reply.object()):
+            raise self._refusal("POST", "/devices", reply)
+        return BulkResult(errors=body["errors"] or [], warnings=body.get("warnings") or [])
+
+    async def device_counts(self) -> Json:
+        return (await self.call("GET", "/statistics/devices")).object()
 
     async def get_twin(self, identity: Identity) -> Json:
         return (await self.call("GET", f"/twins/{_path(identity)}")).object()
 
     async def patch_twin(self, identity: Identity, patch: Json, *, etag: str | None = None) -> Json:
-        headers = {"If-Match": f'"{etag}"'} if etag else {}
-        return (await self.call("PATCH", f"/twins/{_path(identity)}", patch, headers=headers)).object()
+        return (await self.call("PATCH", f"/twins/{_path(identity)}", patch, headers=_if_match(etag))).object()
+
+    async def replace_twin(self, identity: Identity, twin: Json, *, etag: str | None = None) -> Json:
+        return (await self.call("PUT", f"/twins/{_path(identity)}", twin, headers=_if_match(etag))).object()
 
     async def query(self, text: str, *, page_size: int = 100) -> AsyncIterator[Json]:
-        headers = {"x-ms-max-item-count": str(page_size)}
-        while True:
-            reply = await self.call("POST", "/devices/query", {"query": text}, headers=headers)
-            for row in reply.array():
+        async for page in self.query_pages(text, page_size=page_size):
+            for row in page.rows:
                 yield row
-            continuation = reply.header("x-ms-continuation")
+
+    async def query_pages(
+        self, text: str, *, page_size: int = 100, continuation: str | None = None
+    ) -> AsyncIterator[QueryPage]:
+        while True:
+            headers = {"x-ms-max-item-count": str(page_size)}
+            if continuation:
+                headers["x-ms-continuation"] = continuation
+            reply = await self.call("POST", "/devices/query", {"query": text}, headers=headers)
+            continuation = reply.header("x-ms-continuation") or None
+            yield QueryPage(rows=reply.array(), continuation=continuation, size_bytes=len(reply.body))
             if not continuation:
                 return
-            headers["x-ms-continuation"] = continuation
 
     async def invoke_method(
         self,
@@ -133,6 +153,39 @@ class RestHubService:
     async def cancel_job(self, job_id: str) -> Json:
         return (await self.call("POST", f"/jobs/v2/{_id(job_id)}/cancel", {})).object()
 
+    async def list_jobs(self, *, job_type: str | None = None, job_status: str | None = None) -> list[Json]:
+        wanted = {"jobType": job_type, "jobStatus": job_status}
+        filters = "&".join(f"{name}={quote(value, safe='')}" for name, value in wanted.items() if value)
+        jobs: list[Json] = []
+        headers: dict[str, str] = {}
+        while True:
+            reply = await self.call("GET", "/jobs/v2/query", headers=headers, query=filters)
+            jobs += reply.array()
+            continuation = reply.header("x-ms-continuation")
+            if not continuation:
+                return jobs
+            headers = {"x-ms-continuation": continuation}
+
+    async def list_configurations(self) -> list[Json]:
+        return (await self.call("GET", "/configurations", query=f"top={limits.CONFIGURATIONS_PER_HUB}")).array()
+
+    async def get_configuration(self, configuration_id: str) -> Json:
+        return (await self.call("GET", f"/configurations/{_id(configuration_id)}")).object()
+
+    async def put_configuration(self, configuration_id: str, configuration: Json, *, etag: str | None = None) -> Json:
+        body = {"id": configuration_id, **configuration}
+        path = f"/configurations/{_id(configuration_id)}"
+        return (await self.call("PUT", path, body, headers=_if_match(etag))).object()
+
+    async def delete_configuration(self, configuration_id: str, *, etag: str | None = None) -> None:
+        headers = _if_match(etag) or {"If-Match": "*"}
+        await self.call("DELETE", f"/configurations/{_id(configuration_id)}", headers=headers)
+
+    async def test_target_condition(self, condition: str) -> str | None:
+        body = {"targetCondition": condition, "customMetricQueries": {}}
+        reply = (await self.call("POST", "/configurations/testQueries", body)).object()
+        return reply.get("targetConditionError") or None
+
     async def apply_configuration_content(self, device_id: str, content: Mapping[str, Any]) -> None:
         await self.call("POST", f"/devices/{_id(device_id)}/applyConfigurationContent", dict(content))
 
@@ -140,21 +193,41 @@ class RestHubService:
         self,
         method: str,
         path: str,
-        body: Json | None = None,
+        body: Any = None,
         *,
+        query: str = "",
         headers: Mapping[str, str] | None = None,
         timeout_s: float = REQUEST_TIMEOUT_S,
         repeatable: bool = True,
     ) -> Reply:
-        """Any operation, by its path without the query; a refusal is raised as a HubError."""
-        for delay_s in (*(RETRY_DELAYS_S if repeatable else ()), None):
-            reply = await self.exchange(method, path, body, headers=headers, timeout_s=timeout_s)
-            if reply.status < 300:
+        """Any operation, by its path and what follows the api-version; a refusal is raised as a HubError."""
+        if repeatable:
+            reply = await self.exchange_repeatedly(
+                method, path, body, query=query, headers=headers, timeout_s=timeout_s
+            )
+        else:
+            reply = await self.exchange(method, path, body, query=query, headers=headers, timeout_s=timeout_s)
+        if reply.status >= 300:
+            raise self._refusal(method, path, reply)
+        return reply
+
+    async def exchange_repeatedly(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = REQUEST_TIMEOUT_S,
+    ) -> Reply:
+        """Like `exchange`, again after a pause while the hub throttles or is briefly away."""
+        for delay_s in RETRY_DELAYS_S:
+            reply = await self.exchange(method, path, body, query=query, headers=headers, timeout_s=timeout_s)
+            if reply.status not in RETRY_STATUSES:
                 return reply
-            if delay_s is None or reply.status not in RETRY_STATUSES:
-                raise error_of(reply)
             await asyncio.sleep(delay_s)
-        raise AssertionError("the last attempt returns or raises")
+        return await self.exchange(method, path, body, query=query, headers=headers, timeout_s=timeout_s)
 
     async def exchange(
         self,
@@ -173,7 +246,7 @@ class RestHubService:
         `data` is sent as it is, where it is given, in place of `body` as JSON; `query` follows the api-version, `path`
         and `query` percent-encoded. Without `authorized` no token is added. Raises `HubUnreachableError`.
         """
-        sent = {"Authorization": self._authorization()} if authorized else {}
+        sent = {"Authorization": await self._credential.authorization()} if authorized else {}
         if data is not None:
             sent["Content-Type"] = "application/json; charset=utf-8"
         url = f"https://{self.host_name}{path}?{'&'.join(filter(None, (f'api-version={self._api_version}', query)))}"
@@ -202,12 +275,14 @@ class RestHubService:
             self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS))
         return self._session
 
-    def _authorization(self) -> str:
-        now = self._clock.now()
-        if now >= self._token_renewal:
-            self._token = sas.token_for(self._connection_string, now, ttl_s=TOKEN_TTL_S)
-            self._token_renewal = now + TOKEN_TTL_S - TOKEN_RENEWAL_MARGIN_S
-        return self._token
+    def _refusal(self, method: str, path: str, reply: Reply) -> HubError:
+        """The refusal; where the caller may not do this, it names the right that is missing."""
+        error = error_of(reply)
+        if reply.status not in (401, 403) or error.name not in UNAUTHORIZED:
+            return error
+        right = right_of(method, path)
+        needs = f"{method} {path} needs {right} (in Entra: {entra_role_of(right)}), which {self._credential.name} "
+        return HubError(error.code, error.name, error.status, f"{needs}may not have. The hub says: {error.message}")
 
 
 def _trusting(ca_file: Path | None) -> ssl.SSLContext:
@@ -222,6 +297,12 @@ def _trusting(ca_file: Path | None) -> ssl.SSLContext:
 
 def _id(text: str) -> str:
     return quote(text, safe="")
+
+
+def _if_match(etag: str | None) -> dict[str, str]:
+    if etag is None:
+        return {}
+    return {"If-Match": etag if etag == "*" else f'"{etag}"'}
 
 
 def _path(identity: Identity) -> str:

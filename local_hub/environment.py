@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from iot_core.errors import InputError
-from local_hub.home import HubHome
+from local_hub.auth.policies import DEFAULT_RIGHTS
+from local_hub.home import OWNER, HubHome
 
 __all__ = ["FORMATS", "HubNotSetUpError", "format_json", "format_shell", "hub_environment"]
 
@@ -20,22 +21,25 @@ class HubNotSetUpError(InputError):
     """The data folder holds no hub."""
 
 
-def hub_environment(home: Path) -> dict[str, str]:
+def hub_environment(home: Path, *, policy: str = OWNER) -> dict[str, str]:
     """The variables for the hub whose data folder is ``home``; HubNotSetUpError when none was ever started there.
 
-    The hub need not be running. IOTHUB_CONNECTION_STRING is that of the policy iothubowner, DPS_CONNECTION_STRING that
-    of the provisioning service's policy provisioningserviceowner, EVENTHUB_CONNECTION_STRING that of the policy service
-    on the built-in endpoint. IOTHUB_STORAGE_CONNECTION_STRING, that of the account which uploaded files are in, is only
-    there when the hub keeps them itself.
+    The hub need not be running. IOTHUB_CONNECTION_STRING is that of `policy` (InputError when there is none),
+    DPS_CONNECTION_STRING that of the provisioning service's policy provisioningserviceowner, EVENTHUB_CONNECTION_STRING
+    that of the policy service on the built-in endpoint. IOTHUB_STORAGE_CONNECTION_STRING, that of the account which
+    uploaded files are in, is only there when the hub keeps them itself.
     """
     files = HubHome(home)
     needed = (files.owner_connection_string, files.eventhub_connection_string, files.bundle, files.provisioning)
     if not all(file.is_file() for file in needed):
         raise HubNotSetUpError(f"no hub has been set up in {home}: start one with edgeyard hub run --home {home}")
+    own = files.policy_connection_string(policy)
+    if policy not in DEFAULT_RIGHTS or not own.is_file():
+        raise InputError(f"the hub has no policy {policy!r}; it has {', '.join(DEFAULT_RIGHTS)}")
     bundle = str(files.bundle.resolve())
     provisioning = json.loads(files.provisioning.read_text(encoding="ascii"))
     return {
-        "IOTHUB_CONNECTION_STRING": files.owner_connection_string.read_text(encoding="ascii").strip(),
+        "IOTHUB_CONNECTION_STRING": own.read_text(encoding="ascii").strip(),
         "EVENTHUB_CONNECTION_STRING": files.eventhub_connection_string.read_text(encoding="ascii").strip(),
         **_storage(files),
         "PROVISIONING_HOST": provisioning["host"],

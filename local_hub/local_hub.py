@@ -16,6 +16,7 @@ from typing import Any
 
 from iot_core.clock import Clock, OffsetClock, SystemClock
 from iot_core.errors import EdgeyardError
+from local_hub.auth.policies import DEFAULT_RIGHTS
 from local_hub.auth.x509 import judged_at_login
 from local_hub.config import HubConfig
 from local_hub.controls.snapshots import CERTIFICATES, DATA, Snapshots, exchanged, fresh_data, recover
@@ -25,11 +26,12 @@ from local_hub.fronts.amqp import AmqpFront
 from local_hub.fronts.http import HttpFront
 from local_hub.fronts.mqtt import MqttFront
 from local_hub.fronts.websocket import AMQP, MQTT
-from local_hub.home import FolderLock, HubHome, write_json
+from local_hub.home import HubHome, HubRunningError, write_json
 from local_hub.hub import Hub
 from local_hub.ports import AMQPS_PORT, HTTPS_PORT, http_socket, listening_socket, loopback_of, raise_file_limit
 from local_hub.server_certificate import prepare_certificates
 from transport.certificates import write_private
+from transport.folder_lock import FolderLock, FolderLockedError
 from transport.store import Store
 from transport.store_writer import Writer
 from transport.tls import ServerContext, tls_protocol_factory
@@ -177,7 +179,12 @@ class LocalHub:
     def _take_folder(self) -> FolderLock:
         self._home.create()
         lock = FolderLock(self._home.lock)
-        lock.acquire()
+        try:
+            lock.acquire()
+        except FolderLockedError as error:
+            raise HubRunningError(
+                f"a hub already runs on {self._config.home} (process {error.holder}): stop it, or give another --home"
+            ) from None
         return lock
 
     def _listen(self, stack: contextlib.AsyncExitStack) -> dict[str, socket.socket]:
@@ -246,8 +253,9 @@ class LocalHub:
         }
 
     def _write_files(self, hub: Hub) -> None:
-        owner = hub.policies.connection_string(self.service_host_name)
-        write_private(self._home.owner_connection_string, f"{owner}\n".encode("ascii"))
+        for policy in DEFAULT_RIGHTS:
+            text = hub.policies.connection_string(self.service_host_name, policy)
+            write_private(self._home.policy_connection_string(policy), f"{text}\n".encode("ascii"))
         endpoint = self.host_name if self.amqp_port == AMQPS_PORT else f"{self.host_name}:{self.amqp_port}"
         eventhub = hub.policies.eventhub_connection_string(endpoint, "service", hub.event_hub.name)
         write_private(self._home.eventhub_connection_string, f"{eventhub}\n".encode("ascii"))

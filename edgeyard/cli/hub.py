@@ -14,6 +14,7 @@ from edgeyard.cli.hub_compare import compare
 from edgeyard.cli.hubs import HomeOption, home_folder, run_async
 from edgeyard.cli.render import Output, print_json, print_note, print_table
 from iot_core.errors import InputError
+from local_hub.home import OWNER
 
 __all__ = ["app"]
 
@@ -132,6 +133,7 @@ def run(
 def env(
     home: HomeOption = None,
     format: Annotated[EnvFormat, typer.Option(help="shell prints export lines.")] = EnvFormat.SHELL,
+    policy: Annotated[str, typer.Option(help="Shared access policy of IOTHUB_CONNECTION_STRING.")] = OWNER,
 ) -> None:
     """Print the variables that point SDKs and tools at the local hub.
 
@@ -139,7 +141,7 @@ def env(
     """
     from local_hub.environment import FORMATS, hub_environment
 
-    print(FORMATS[format.value](hub_environment(home_folder(home))))
+    print(FORMATS[format.value](hub_environment(home_folder(home), policy=policy)))
 
 
 @app.command()

@@ -10,6 +10,7 @@ from iot_core.connection_string import ConnectionString
 from iot_core.errors import HubError
 from iot_core.hub_errors import hub_error
 from iot_core.identity import generate_key
+from local_hub.home import OWNER
 from local_hub.json_text import dump, load
 from transport.store import Store
 
@@ -26,7 +27,7 @@ class Permission(enum.Flag):
 
 
 DEFAULT_RIGHTS = {
-    "iothubowner": ~Permission(0),
+    OWNER: ~Permission(0),
     "service": Permission.SERVICE_CONNECT,
     "device": Permission.DEVICE_CONNECT,
     "registryRead": Permission.REGISTRY_READ,
@@ -71,7 +72,7 @@ class Policies:
         except KeyError:
             raise _unknown(name) from None
 
-    def connection_string(self, host: str, name: str = "iothubowner") -> str:
+    def connection_string(self, host: str, name: str = OWNER) -> str:
         """The service connection string of a policy; ``host`` may carry a port."""
         text = ConnectionString(
             host_name=host, shared_access_key_name=name, shared_access_key=self.get(name).primary_key
