@@ -35,10 +35,13 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Needs uv. The lock names no index, so that it installs from whichever one pip or uv is set to.
+# Needs uv. The locks name no index, so that they install from whichever one pip or uv is set to.
+LOCK := uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --python-version 3.11
 lock:
-	uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
-		--group dev pyproject.toml -o requirements.lock
+	$(LOCK) --universal --group dev pyproject.toml -o requirements.lock
+	$(LOCK) --universal --constraint requirements.lock --group modules -o modules/requirements.lock
+	$(LOCK) --python-platform x86_64-manylinux_2_28 --constraint requirements.lock --group modules-gpu \
+		-o modules/requirements-gpu.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
