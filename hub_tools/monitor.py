@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,18 +25,17 @@ from iot_core import amqp, sas
 from iot_core.amqp import ACCEPTED, AmqpValue, ClientSasl
 from iot_core.amqp.types import Array, Described, Symbol
 from iot_core.amqp_messages import body_bytes, from_amqp
-from iot_core.clock import iso
+from iot_core.clock import Clock, iso
 from iot_core.connection_string import ConnectionString
 from iot_core.errors import EdgeyardError, InputError
 from iot_core.json_types import JsonObject
 from transport.amqp_client import AmqpClient, AmqpError, AmqpReceiver
+from transport.amqp_tokens import TokenKeeper
 
 __all__ = ["DEFAULT_GROUP", "OWN_GROUP", "MonitorError", "NoConsumerGroupError", "event_document", "watch"]
 
 AMQPS_PORT = 5671
 OWN_GROUP, DEFAULT_GROUP = "edgeyard", "$Default"
-TOKEN_S = 24 * 3600
-"""A token ends the links that it let in, so it has to last as long as anybody watches."""
 CREDIT = 300
 QUEUE = 1000
 """Events that wait to be looked at; then their partitions are read no further."""
@@ -71,8 +71,10 @@ async def watch(
     ca_file: Path | None = None,
     group: str = DEFAULT_GROUP,
     since: float | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[AsyncIterator[JsonObject]]:
-    """Events as ``event_document`` gives them, from now on or from ``since`` (unix seconds).
+    """Events as ``event_document`` gives them, from now on or from ``since`` (unix seconds), for as long as is wanted:
+    tokens are renewed, by ``clock``.
 
     They are asked for when the context is entered, so whatever is sent afterwards is seen. InputError for a connection
     string without a policy; NoConsumerGroupError, MonitorError.
@@ -86,7 +88,8 @@ async def watch(
             client = await stack.enter_async_context(
                 await AmqpClient.connect(endpoint.host, endpoint.port, tls, sasl=_SASL)
             )
-            await client.put_token(endpoint.audience, _eventhub_token(connection_string, endpoint))
+            sign = partial(_eventhub_token, connection_string, endpoint)
+            await stack.enter_async_context(TokenKeeper(client, endpoint.audience, sign, clock))
             receivers = [
                 await _receiver(client, endpoint, group, partition, since)
                 for partition in await _partitions(client, endpoint)
@@ -144,10 +147,10 @@ def _endpoint_in(info: Mapping[Any, Any]) -> _Endpoint:
     return _Endpoint(host=host, port=int(info.get("port") or AMQPS_PORT), name=name)
 
 
-def _eventhub_token(connection_string: ConnectionString, endpoint: _Endpoint) -> str:
+def _eventhub_token(connection_string: ConnectionString, endpoint: _Endpoint, expiry: int) -> str:
     """Event Hubs takes the text of the key for the key."""
     key = base64.b64encode((connection_string.shared_access_key or "").encode()).decode()
-    return sas.sign(endpoint.audience, key, int(time.time()) + TOKEN_S, connection_string.shared_access_key_name)
+    return sas.sign(endpoint.audience, key, expiry, connection_string.shared_access_key_name)
 
 
 async def _partitions(client: AmqpClient, endpoint: _Endpoint) -> list[str]:
