@@ -19,7 +19,7 @@ from iot_core.manifest import parse_options
 from iot_core.manifest.createoptions import is_options_key
 from iot_core.manifest.envelope import AGENT, HUB
 
-__all__ = ["HIDDEN", "Difference", "Fate", "ModuleChange", "ValueChange", "difference"]
+__all__ = ["HIDDEN", "Difference", "Fate", "MaybeValueOf", "ModuleChange", "ValueChange", "difference", "same"]
 
 Fate = Literal["added", "removed", "restarted", "started", "stopped"]
 Desired = Mapping[str, JsonObject]
@@ -87,6 +87,11 @@ def difference(before: Desired, after: Desired, value_of: MaybeValueOf = lambda 
     return _Comparison(value_of).of(before, after)
 
 
+def same(before: Any, after: Any, value_of: MaybeValueOf = lambda name: None) -> bool:
+    """Whether two documents say the same, createOptions and secrets compared as in `difference`."""
+    return _Comparison(value_of).same(_all_readable(before), _all_readable(after))
+
+
 class _Comparison:
     def __init__(self, value_of: MaybeValueOf) -> None:
         self._value_of = value_of
@@ -126,23 +131,23 @@ class _Comparison:
         for name in {**before, **after}:
             old, new = before.get(name, _ABSENT), after.get(name, _ABSENT)
             path = f"{prefix}.{name}" if prefix else name
-            if self._same(old, new):
+            if self.same(old, new):
                 continue
             if deep and isinstance(old, dict) and isinstance(new, dict):
                 yield from self._values(old, new, prefix=path)
             else:
                 yield _shown(path, old, new)
 
-    def _same(self, old: Any, new: Any) -> bool:
+    def same(self, old: Any, new: Any) -> bool:
         if isinstance(new, str) and isinstance(old, str) and old != new and SECRET.search(new):
             values = {name: self._value_of(name) for name in SECRET.findall(new)}
             if None in values.values():
                 return _fits(new, old)
             return old == SECRET.sub(lambda match: str(values[match[1]]), new)
         if isinstance(old, dict) and isinstance(new, dict):
-            return old.keys() == new.keys() and all(self._same(old[name], new[name]) for name in old)
+            return old.keys() == new.keys() and all(self.same(old[name], new[name]) for name in old)
         if isinstance(old, list) and isinstance(new, list):
-            return len(old) == len(new) and all(self._same(*pair) for pair in zip(old, new, strict=True))
+            return len(old) == len(new) and all(self.same(*pair) for pair in zip(old, new, strict=True))
         return type(old) is type(new) and bool(old == new)
 
 
@@ -182,6 +187,13 @@ def _readable(entry: JsonObject) -> JsonObject:
         options = {**options, "Env": CreateOptions(options).env}
     rest = {name: value for name, value in settings.items() if not is_options_key(name)}
     return {**entry, "settings": {**rest, "createOptions": options}}
+
+
+def _all_readable(value: Any) -> Any:
+    if isinstance(value, dict):
+        entry = _readable(value)
+        return {name: _all_readable(item) for name, item in entry.items()}
+    return value
 
 
 def _fits(reference: str, value: str) -> bool:

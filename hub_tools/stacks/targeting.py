@@ -55,7 +55,7 @@ class _Family:
             self._file(member, {tuple(path): index for index, path in enumerate(paths)})
 
     def mask(self, twin: JsonObject) -> int:
-        values = tuple([read(twin) for read in self._readers])
+        values = tuple([_key(read(twin)) for read in self._readers])
         try:
             known = self._known.get(values)
         except TypeError:  # an object or an array among the values cannot be a key
@@ -74,7 +74,7 @@ class _Family:
             return
         path, constants = terms[0]
         for constant in constants:
-            self._by_value[positions[tuple(path)]][constant].append(member)
+            self._by_value[positions[tuple(path)]][_key(constant)].append(member)
 
     def _ask(self, twin: JsonObject, values: tuple[Any, ...]) -> int:
         mask = 0
@@ -98,6 +98,11 @@ def bits(mask: int) -> Iterator[int]:
         lowest = mask & -mask
         yield lowest.bit_length() - 1
         mask ^= lowest
+
+
+def _key(value: Any) -> Any:
+    """The value as a key: Python takes true and 1 for the same one."""
+    return ("boolean", value) if isinstance(value, bool) else value
 
 
 def _reader(path: Path) -> Callable[[JsonObject], Any]:

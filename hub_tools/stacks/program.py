@@ -1,0 +1,120 @@
+"""Stack programs: `def program(stack): …` in a Python file.
+
+def program(stack):
+    sensor = Module(name="sensor", image="acme/sensor:1.0")
+    stack.deployment("base", target="tags.building = 'B1'", priority=10, modules=[sensor],
+                     routes=[Route("up", sensor.output("*") >> upstream)])
+    stack.output("building", stack.settings["building"])
+"""
+
+from __future__ import annotations
+
+import re
+import runpy
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hub_tools.manifests import Deployment, Layer, secret
+from hub_tools.stacks.environments import Environment
+from iot_core.errors import InputError, ManifestError
+
+__all__ = ["Stack", "StackProgramError", "load_program", "run_program"]
+
+FUNCTION = "program"
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9_]*[a-z0-9])?")
+NAME_LENGTH_MAX = 40
+"""Stack, environment, item and version together make a configuration's id, of 128 characters at most."""
+
+Program = Callable[["Stack"], None]
+
+
+class StackProgramError(InputError):
+    """A program that cannot be read or run; the message says where in the file."""
+
+
+class Stack:
+    """What a program is given: the names, the settings of the environment, and the place for what it declares."""
+
+    def __init__(self, name: str, environment: Environment) -> None:
+        self.name = name
+        self.environment = environment.name
+        self.settings: Mapping[str, Any] = environment.settings
+        self.items: dict[str, Deployment | Layer] = {}
+        self.outputs: dict[str, Any] = {}
+
+    def add(self, item: Deployment | Layer) -> None:
+        """Declare a deployment or a layer; InputError for a name that is taken or cannot be part of an id."""
+        check_name(item.name, "deployment or layer")
+        if item.name in self.items:
+            raise InputError(f"the stack declares {item.name!r} twice: give one of them another name")
+        self.items[item.name] = item
+
+    def deployment(self, name: str, **fields: Any) -> Deployment:
+        """Declare a base deployment with the fields of `Deployment`, and give it back."""
+        item = Deployment(name=name, **fields)
+        self.add(item)
+        return item
+
+    def layer(self, name: str, **fields: Any) -> Layer:
+        """Declare a layer with the fields of `Layer`, and give it back."""
+        item = Layer(name=name, **fields)
+        self.add(item)
+        return item
+
+    def secret(self, name: str) -> str:
+        """A reference to a secret of the environment: text, to be used wherever text can."""
+        return secret(name)
+
+    def output(self, name: str, value: Any) -> None:
+        """Give out a value, which `edgeyard stack output` prints."""
+        self.outputs[name] = value
+
+
+def check_name(name: str, what: str) -> None:
+    """InputError unless `name` can be a part of a configuration's id."""
+    if NAME.fullmatch(name) is None or len(name) > NAME_LENGTH_MAX:
+        raise InputError(f"{what} {name[:60]!r}: a name has up to {NAME_LENGTH_MAX} of a-z, 0-9 and _")
+
+
+def load_program(file: Path) -> Program:
+    """The function `program` of a file; StackProgramError when there is none, or the file does not run."""
+    if not file.is_file():
+        raise StackProgramError(f"there is no file {file}: name the stack's program, such as deployments/stack.py")
+    folder = str(file.parent.resolve())
+    sys.path.insert(0, folder)
+    try:
+        names = runpy.run_path(str(file), run_name="edgeyard_stack")
+    except Exception as error:
+        raise _located(error, file) from None
+    finally:
+        sys.path.remove(folder)
+    function = names.get(FUNCTION)
+    if not callable(function):
+        raise StackProgramError(f"{file} has no function {FUNCTION}(stack)")
+    found: Program = function
+    return found
+
+
+def run_program(program: Program, stack: Stack, file: Path) -> Stack:
+    """Let the program declare its deployments on `stack`; StackProgramError when it fails or declares nothing."""
+    try:
+        program(stack)
+    except Exception as error:
+        raise _located(error, file) from None
+    if not stack.items:
+        raise StackProgramError(f"{file}: program(stack) declares nothing: use stack.deployment(…) or stack.layer(…)")
+    return stack
+
+
+def _located(error: Exception, file: Path) -> StackProgramError:
+    """The error with the last line of the program that it came from."""
+    if isinstance(error, SyntaxError):
+        return StackProgramError(f"{error.filename}:{error.lineno}: {error.msg}")
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).resolve().parent == file.parent.resolve()]
+    where = f"{own[-1].filename}:{own[-1].lineno}" if own else str(file)
+    text = str(error) if isinstance(error, InputError | ManifestError) else f"{type(error).__name__}: {error}"
+    return StackProgramError(f"{where}: {text}")
