@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
@@ -34,10 +34,11 @@ from device.client import HubClient, Json, MethodAnswer, MethodCall
 from device.errors import RETRY, DeviceConnectionError, NotConnectedError
 from device.interval import Interval
 from device.methods import MethodFunction, MethodTable
+from device.observer import Observer, Silent
 from device.process import stop_on_signals
 from device.reporting import ReportedState
 from device.settings import ReportingSettings, SettingsSession
-from iot_core.errors import EdgeyardError, InputError
+from iot_core.errors import EdgeyardError, InputError, StoreError
 from iot_core.message import Message
 
 FIRST_RETRY_S = 1.0
@@ -55,13 +56,23 @@ SettingsFunction = Callable[[S], Awaitable[None]]
 class App(Generic[S]):
     """One application on one identity; see the module's text for its use. Register everything before `run`."""
 
-    def __init__(self, client: HubClient, settings_type: type[S], *, name: str = "device") -> None:
+    def __init__(
+        self,
+        client: HubClient,
+        settings_type: type[S],
+        *,
+        name: str = "device",
+        last_good: Mapping[str, Json] | None = None,
+    ) -> None:
+        """`last_good`: see device.settings.SettingsSession, for applications that keep state over restarts."""
         self.client = client
         self.name = name
         self.log = structlog.get_logger("device.app").bind(name=name)
         self.ready = asyncio.Event()
         """Set while connected and in step with the twin."""
-        self._session = SettingsSession(settings_type)
+        self.observer: Observer = Silent()
+        """Told of what happens here; replace it before `run`."""
+        self._session = SettingsSession(settings_type, last_good=last_good)
         self._reported = ReportedState()
         self._reporting = asyncio.Lock()
         self._methods = MethodTable()
@@ -88,7 +99,8 @@ class App(Generic[S]):
         return register
 
     def input(self, name: str) -> Callable[[InputFunction], InputFunction]:
-        """Register the function that takes the messages of a module's input."""
+        """Register the function that takes the messages of a module's input. A message is acknowledged when it returns
+        or fails; of what it raises only StoreError, a disk that refuses, makes the hub send the message again."""
 
         def register(function: InputFunction) -> InputFunction:
             if name in self._inputs:
@@ -119,6 +131,7 @@ class App(Generic[S]):
             if patch := self._reported.pending():
                 await self.client.update_reported(patch)
                 self._reported.sent(patch)
+                self.observer.patch_reported()
 
     async def send(self, message: Message, *, output: str | None = None) -> None:
         """Send telemetry, or with `output` to a module's output; returns when acknowledged, raises
@@ -127,6 +140,11 @@ class App(Generic[S]):
             await self.client.send(message)
         else:
             await self.client.send_to_output(message, output)
+        self.observer.sent(output)
+
+    async def send_to_output(self, message: Message, output: str) -> None:
+        """`send` to an output, in the shape of HubClient.send_to_output."""
+        await self.send(message, output=output)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` beside everything else; a stop waits for it a while. Failures are logged."""
@@ -135,7 +153,7 @@ class App(Generic[S]):
     async def restart(self, pause_s: float = 0.0) -> None:
         """Go away, as in a reboot, and come back after `pause_s` seconds with a fresh connection."""
         self._connections += 1
-        self.ready.clear()
+        self._out_of_step()
         await self.client.disconnect()
         await asyncio.sleep(pause_s)
         await self._connect()
@@ -178,10 +196,16 @@ class App(Generic[S]):
         self._connections += 1
         self.log.info("connected" if connected else "connection lost")
         if connected:
+            self.observer.connected(True)
             await self._synchronise(self._connections)
         else:
-            self.ready.clear()
+            self._out_of_step()
             self._in_background(self._revive(self._connections))
+
+    def _out_of_step(self) -> None:
+        self.ready.clear()
+        self.observer.in_step(False)
+        self.observer.connected(False)
 
     async def _revive(self, connection: int) -> None:
         """Start afresh when the client has not found its way back: azure-iot-device gives up for good after a
@@ -202,8 +226,10 @@ class App(Generic[S]):
                 self._reported.hub_holds(twin.get("reported", {}))
                 await self._apply(twin.get("desired", {}), full=True)
                 self.ready.set()
+                self.observer.in_step(True)
                 return
             except DeviceConnectionError as error:
+                self.observer.failed(type(error).__name__)
                 self.log.warning("twin not read", reason=str(error))
                 await asyncio.sleep(FIRST_RETRY_S)
 
@@ -214,6 +240,7 @@ class App(Generic[S]):
         before = self._session.settings
         settings, acknowledgement = self._session.apply(desired, full=full)
         self.report(acknowledgement)
+        self.observer.settings_applied(self._session.version)
         if settings != before or (full and not self.ready.is_set()):
             for interval in self._intervals:
                 interval.changed()
@@ -228,9 +255,11 @@ class App(Generic[S]):
     async def _message(self, name: str, message: Message) -> None:
         function = self._inputs.get(name)
         if function is None:
+            self.observer.failed("UnknownInput")
             self.log.warning("message for an unknown input", input=name)
             return
-        await self._tracked(self._guarded(function(message)))
+        self.observer.received(name)
+        await self._tracked(self._guarded(function(message), unless=StoreError))
 
     async def _repeat(self, function: Work) -> None:
         interval = Interval(lambda: self.settings.reporting_interval)
@@ -251,14 +280,22 @@ class App(Generic[S]):
         task.add_done_callback(self._in_flight.discard)
         return task
 
-    async def _guarded(self, work: Awaitable[None]) -> None:
+    async def _guarded(
+        self, work: Awaitable[None], *, unless: tuple[type[Exception], ...] | type[Exception] = ()
+    ) -> None:
+        """Failures are counted and logged, those of the kind `unless` raised too."""
         try:
             await work
+        except unless as error:
+            self.observer.failed(type(error).__name__)
+            raise
         except NotConnectedError:
             self.log.debug("not sent: no connection")
         except EdgeyardError as error:
+            self.observer.failed(type(error).__name__)
             self.log.warning("work failed", reason=str(error))
-        except Exception:
+        except Exception as error:
+            self.observer.failed(type(error).__name__)
             self.log.exception("work failed")
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
@@ -276,7 +313,7 @@ class App(Generic[S]):
         if connected:
             with suppress(TimeoutError, EdgeyardError):
                 await asyncio.wait_for(self.report_now(), LAST_REPORT_S)
-        self.ready.clear()
+        self._out_of_step()
         self._connections += 1
         await self.client.disconnect()
         self.log.info("stopped")

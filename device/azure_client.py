@@ -18,8 +18,10 @@ from azure.iot.device import Message as SdkMessage
 from azure.iot.device import MethodRequest, MethodResponse
 from azure.iot.device.aio import IoTHubDeviceClient, IoTHubModuleClient
 
+from device import late_acknowledgement
 from device.azure_errors import translating
 from device.client import (
+    METHOD_RESPONSE_S,
     ConnectionCallback,
     DesiredCallback,
     InputCallback,
@@ -32,13 +34,15 @@ from device.errors import EdgeEnvironmentError, HubRefusedError, NotConnectedErr
 from device.threads import in_thread
 from iot_core.connection_string import ConnectionString
 from iot_core.errors import ConnectionStringError, MessageError
-from iot_core.message import Message
+from iot_core.message import Message, decode_bag
+from iot_core.topics import ModuleInput, parse_hub_topic
 
 SdkHandle: TypeAlias = Any
 """IoTHubDeviceClient or IoTHubModuleClient: the library has no types that a strict checker accepts."""
 
 OPERATION_TIMEOUT_S = 30.0  # As long as a direct method call waits by default; a hub that is slower is not there.
 SHUTDOWN_TIMEOUT_S = 2.0  # The library's shutdown is a round of thread joins; the process has 5 s in all to stop.
+METHOD_MARGIN_S = 5.0  # The edge hub counts the times of a method call; this is for the way there and back.
 RECONNECT_INTERVAL_S = (
     5  # Between the library's attempts; its own default of 10 makes a restarted hub look down for long.
 )
@@ -53,8 +57,15 @@ SETTABLE = {
 }
 """IoT Hub's name of a system property → attribute of the library's message."""
 
-STAMPED_BY_US_NOT_SENT = frozenset({"outputName", "inputName"})  # The topic carries them.
-BAG_NAMES = {"$.cdid": "connectionDeviceId", "$.cmid": "connectionModuleId", "$.on": "outputName"}
+NOT_SENT = frozenset({"outputName", "inputName", "connectionDeviceId", "connectionModuleId"})
+"""The topic carries the first two, the hub stamps the others: a message that came in can be sent on as it is."""
+BAG_NAMES = {
+    "$.cdid": "connectionDeviceId",
+    "$.cmid": "connectionModuleId",
+    "$.on": "outputName",
+    "$.schema": "messageSchema",
+    "$.ctime": "creationTimeUtc",
+}
 """System properties that the library leaves among the custom properties of a message it receives."""
 
 T = TypeVar("T")
@@ -124,6 +135,8 @@ class SdkClient:
             await self.disconnect()
         self._loop = asyncio.get_running_loop()
         sdk = self._sdk = await self._created()
+        if self._input is not None and not late_acknowledgement.install(sdk, self._arrival(sdk)):
+            log.warning("messages are acknowledged before they are handled: unknown azure-iot-device", name=self.name)
         try:
             await self._within(OPERATION_TIMEOUT_S, sdk.connect())
             await self._within(OPERATION_TIMEOUT_S, in_thread(lambda: self._subscribe(sdk)))
@@ -157,6 +170,28 @@ class SdkClient:
         if not isinstance(sdk, IoTHubModuleClient):
             raise HubRefusedError(f"{self.name} is a device: only modules have outputs")
         await self._within(OPERATION_TIMEOUT_S, sdk.send_message_to_output(to_sdk(message), output))
+
+    async def invoke_method(
+        self,
+        call: MethodCall,
+        device_id: str,
+        module_id: str | None = None,
+        *,
+        response_timeout_s: int = METHOD_RESPONSE_S,
+        connect_timeout_s: int = 0,
+    ) -> MethodAnswer:
+        sdk = self._handle()
+        if not isinstance(sdk, IoTHubModuleClient):
+            raise HubRefusedError(f"{self.name} is a device: only modules call methods of others")
+        parameters = {
+            "methodName": call.name,
+            "payload": call.payload,
+            "responseTimeoutInSeconds": response_timeout_s,
+            "connectTimeoutInSeconds": connect_timeout_s,
+        }
+        limit_s = response_timeout_s + connect_timeout_s + METHOD_MARGIN_S
+        answer = await self._within(limit_s, sdk.invoke_method(parameters, device_id, module_id))
+        return _method_answer(answer)
 
     def _handle(self) -> SdkHandle:
         if self._sdk is None:
@@ -200,6 +235,23 @@ class SdkClient:
         if self._input is not None and isinstance(sdk, IoTHubModuleClient):
             sdk.on_message_received = message
         sdk.on_connection_state_change = connection
+
+    def _arrival(self, sdk: SdkHandle) -> late_acknowledgement.Arrived:
+        def arrived(topic: str, body: bytes, done: Callable[[], None]) -> None:
+            self._hand_over(sdk, self._handled(topic, body, done))
+
+        return arrived
+
+    async def _handled(self, topic: str, body: bytes, done: Callable[[], None]) -> None:
+        """Acknowledge once the callback has returned; where it raised, the edge hub sends the message again."""
+        try:
+            name, message = message_from_topic(topic, body)
+        except MessageError as error:
+            log.warning("message not understood", name=self.name, reason=str(error))
+        else:
+            if self._input is not None:
+                await self._input(name, message)
+        done()
 
     def _hand_over(self, sdk: SdkHandle, coroutine: Awaitable[None]) -> None:
         """Run a callback on the caller's loop; called on the library's."""
@@ -250,7 +302,7 @@ def to_sdk(message: Message) -> SdkMessage:
     for name, value in message.system.items():
         if name in SETTABLE:
             setattr(sent, SETTABLE[name], value)
-        elif name not in STAMPED_BY_US_NOT_SENT:
+        elif name not in NOT_SENT:
             raise MessageError(f"azure-iot-device cannot send the system property {name!r}")
     sent.custom_properties = {name: value or "" for name, value in message.properties.items()}
     return sent
@@ -267,6 +319,22 @@ def from_sdk(received: SdkMessage) -> Message:
         if wire in own:
             system[name] = str(own.pop(wire))
     return Message(body, own, system)
+
+
+def message_from_topic(topic: str, body: bytes) -> tuple[str, Message]:
+    """The input and the message in a topic of the edge hub; MessageError."""
+    parsed = parse_hub_topic(topic)
+    if not isinstance(parsed, ModuleInput):
+        raise MessageError(f"{topic[:80]!r} is not the topic of an input")
+    properties, system = decode_bag(parsed.bag)
+    named = {name: value or "" for name, value in properties.items()}
+    return parsed.input_name, Message(body, dict(named), {**system, "inputName": parsed.input_name})
+
+
+def _method_answer(answer: Any) -> MethodAnswer:
+    if not isinstance(answer, dict) or not isinstance(answer.get("status"), int):
+        raise HubRefusedError("the edge hub's answer to a method call has no status")
+    return MethodAnswer(status=answer["status"], payload=answer.get("payload"))
 
 
 def _options(ca_file: Path | str | None, model_id: str | None, keep_alive_s: int) -> dict[str, Any]:

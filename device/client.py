@@ -13,6 +13,8 @@ from typing import Any, Protocol
 from iot_core.message import Message
 
 Json = Any
+METHOD_RESPONSE_S = 30
+"""Seconds a called method may take ("Understand and invoke direct methods": the default)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,21 @@ class HubClient(Protocol):
     async def send_to_output(self, message: Message, output: str) -> None:
         """Send to a module's output, at least once; HubRefusedError on a device."""
 
+    async def invoke_method(
+        self,
+        call: MethodCall,
+        device_id: str,
+        module_id: str | None = None,
+        *,
+        response_timeout_s: int = METHOD_RESPONSE_S,
+        connect_timeout_s: int = 0,
+    ) -> MethodAnswer:
+        """Call a direct method of a device or module on the same edge (modules only); the method's own answer.
+
+        `connect_timeout_s` is how long the edge hub waits for the target to be connected. HubRefusedError when the
+        edge hub knows no such target, it is not connected, or it does not answer in time.
+        """
+
     def on_desired(self, callback: DesiredCallback) -> None:
         """Called with every desired patch, "$version" included."""
 
@@ -65,7 +82,8 @@ class HubClient(Protocol):
         """Called with every direct method call; what it returns is sent back."""
 
     def on_input(self, callback: InputCallback) -> None:
-        """Called with the input's name and every message that is routed to it (modules only)."""
+        """Called with the input's name and every message that is routed to it (modules only). The message counts as
+        received when the callback returns; where it raises, the hub sends it again after a while."""
 
     def on_connection_state(self, callback: ConnectionCallback) -> None:
         """Called with True after every connect and reconnect, with False when the connection is lost."""

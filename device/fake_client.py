@@ -13,13 +13,18 @@ from iot_core.twin import merge_patch
 
 
 class FakeHubClient:
-    """`sent` holds (output or None, message); `patches` every reported patch; an error in `failures` is raised once."""
+    """`sent` holds (output or None, message); `patches` every reported patch; an error in `failures` is raised once.
+
+    `called` holds the methods called on others (device, module, call); `answers` are given to them in turn, then 200.
+    """
 
     def __init__(self, desired: dict[str, Any] | None = None) -> None:
         self.desired: dict[str, Any] = {"$version": 1, **(desired or {})}
         self.reported: dict[str, Any] = {"$version": 1}
         self.sent: list[tuple[str | None, Message]] = []
         self.patches: list[dict[str, Any]] = []
+        self.called: list[tuple[str, str | None, MethodCall]] = []
+        self.answers: list[MethodAnswer] = []
         self.failures: list[Exception] = []
         self.connects = 0
         self.connected = False
@@ -63,6 +68,14 @@ class FakeHubClient:
 
     async def send_to_output(self, message: Message, output: str) -> None:
         await self._take(output, message)
+
+    async def invoke_method(
+        self, call: MethodCall, device_id: str, module_id: str | None = None, **times: int
+    ) -> MethodAnswer:
+        self._need_connection()
+        self.called.append((device_id, module_id, call))
+        await self._tell()
+        return self.answers.pop(0) if self.answers else MethodAnswer(status=200)
 
     async def operator_sets(self, **patch: Any) -> None:
         """Change desired properties as a service would."""

@@ -37,9 +37,15 @@ async def stop_on_signals(stop: asyncio.Event | None = None) -> AsyncIterator[as
             loop.remove_signal_handler(number)
 
 
-def run_process(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    """Run `main` to its end and return its exit code; an InputError is one line and 2, another EdgeyardError 1."""
-    return asyncio.run(_exit_code(main()))
+def run_process(
+    main: Callable[[], Coroutine[Any, Any, int]],
+    *,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> int:
+    """Run `main` to its end, on a loop of `loop_factory` if one is given, and return its exit code; an InputError is
+    one line and 2, another EdgeyardError 1."""
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(_exit_code(main()))
 
 
 def leave(code: int) -> NoReturn:

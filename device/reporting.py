@@ -22,6 +22,13 @@ def difference(old: Mapping[str, Json], new: Mapping[str, Json]) -> dict[str, Js
     return patch
 
 
+def _without_none(value: Json) -> Json:
+    """A copy without the members that are None, which a hub does not store."""
+    if isinstance(value, Mapping):
+        return {name: _without_none(member) for name, member in value.items() if member is not None}
+    return copy.deepcopy(value)
+
+
 def _same(one: Json, other: Json) -> bool:
     """JSON equality: true is not 1, but 1 is 1.0."""
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
@@ -38,8 +45,9 @@ class ReportedState:
         self._known: dict[str, Json] = {}
 
     def want(self, properties: Mapping[str, Json]) -> None:
-        """Set top-level properties; None deletes one."""
-        self._wanted.update(copy.deepcopy(dict(properties)))
+        """Set top-level properties; None deletes one. None further down says, as in every twin, that there is no such
+        member."""
+        self._wanted.update({name: _without_none(value) for name, value in properties.items()})
 
     def hub_holds(self, reported: Mapping[str, Json]) -> None:
         """Take over what the hub says it holds, after a connect."""

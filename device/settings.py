@@ -15,9 +15,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, NamedTuple, Self, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 
 from iot_core.errors import SettingsError
@@ -31,6 +31,11 @@ MIN_INTERVAL_S = 0.2  # Faster than this the twin and the telemetry of a fleet a
 MAX_INTERVAL_S = 86_400.0  # One day: a device that is silent for longer cannot be told from a dead one.
 
 Json = Any
+
+MASK = "***"
+"""What stands for a secret wherever settings are shown."""
+SecretText: TypeAlias = Annotated[SecretStr, PlainSerializer(lambda _: MASK, return_type=str, when_used="json")]
+"""A text that acknowledgements, logs and reprs never show: settings give it as "***" (`get_secret_value` reads it)."""
 
 
 class TwinSettings(BaseModel):
@@ -70,7 +75,7 @@ class TwinSettings(BaseModel):
         return tuple(field.alias or name for name, field in cls.model_fields.items())
 
     def to_twin(self) -> dict[str, Json]:
-        """All settings as twin names and JSON values."""
+        """All settings as twin names and JSON values, secrets as MASK."""
         return self.model_dump(mode="json", by_alias=True)
 
 
@@ -114,13 +119,19 @@ class SettingsSession(Generic[S]):
 
     FIRST_VERSION: ClassVar[int] = 0
 
-    def __init__(self, settings_type: type[S]) -> None:
+    def __init__(self, settings_type: type[S], *, last_good: Mapping[str, Json] | None = None) -> None:
+        """`last_good` are twin names and values that an earlier run had in force: they stay so until the desired
+        properties say otherwise, and when those are refused. What is not valid any more is forgotten."""
         self._type = settings_type
         self._names = settings_type.twin_names()
         self._desired: dict[str, Json] = {}
         self._in_force: dict[str, Json] = {}
         self._refused: set[str] = set()
         self.settings: S = settings_type()
+        kept = [_Change(name=name, value=value, removed=False) for name, value in (last_good or {}).items()]
+        if kept and self._problems(kept) is None:
+            self._in_force = _with_changes({}, kept)
+            self.settings = self._validated(self._in_force)
         self.version = self.FIRST_VERSION
 
     def begin_connection(self) -> None:

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from hub_tools.service import HubService, Json
+from iot_core.clock import from_iso
 from iot_core.errors import EdgeyardError, InputError
+from iot_core.identity import Identity
 
 __all__ = [
     "JobFailedError",
@@ -29,6 +31,14 @@ __all__ = [
 
 JOB_POLL_S = 0.3
 ACKNOWLEDGEMENT_POLL_S = 0.5
+POLL_GROWTH, LONGEST_POLL_S = 1.5, 5.0
+"""Each look comes that much later than the one before: a hub of one small unit answers 20 queries a minute."""
+READ_BACK_MOST, READ_BACK_AT_ONCE = 200, 10
+"""Twins of silent devices that are read one by one in the end, since the index of queries lags behind; and how many at
+a time.
+"""
+CLOCKS_APART_S = 1.0
+"""By so much may the clocks differ that stamp a job and the twins it writes."""
 QUERY_BUDGET_CHARACTERS = 7000
 """Room for device ids in one query; the hub takes 8192 characters in all."""
 FINAL_STATUSES = frozenset({"completed", "failed", "cancelled"})
@@ -128,7 +138,8 @@ async def run_twin_job(
             f'No device matches: {update.where}. Look with: edgeyard query "SELECT * FROM devices"'
         )
     on_progress(JobProgress(phase=Phase.HUB, matched=len(devices)))
-    statistics = await _hub_part(service, update, len(devices), on_progress)
+    job = await _hub_part(service, update, len(devices), on_progress)
+    statistics = job.get("deviceJobStatistics") or {}
     written, failed = int(statistics.get("succeededCount", 0)), int(statistics.get("failedCount", 0))
     answers = _Answers(pending=set(devices))
     if update.desired and acknowledgement_timeout_s is not None:
@@ -136,6 +147,7 @@ async def run_twin_job(
             service,
             update,
             answers,
+            _created(job),
             acknowledgement_timeout_s,
             lambda: on_progress(
                 JobProgress(
@@ -180,9 +192,11 @@ class _Answers:
 async def _hub_part(
     service: HubService, update: TwinUpdate, matched: int, on_progress: Callable[[JobProgress], None]
 ) -> Json:
+    """The job once it has completed; JobFailedError."""
     job = await service.create_job(update.job_id, update.body())
+    pauses = _pauses(JOB_POLL_S)
     while job.get("status") not in FINAL_STATUSES:
-        await asyncio.sleep(JOB_POLL_S)
+        await asyncio.sleep(next(pauses))
         job = await service.get_job(update.job_id)
         statistics = job.get("deviceJobStatistics") or {}
         on_progress(
@@ -196,42 +210,95 @@ async def _hub_part(
     if job["status"] != "completed":
         reason = job.get("failureReason") or job.get("statusMessage") or "no reason given"
         raise JobFailedError(f"Job {update.job_id} ended as {job['status']}: {reason}")
-    return dict(job.get("deviceJobStatistics") or {})
+    return job
 
 
 async def _device_part(
-    service: HubService, update: TwinUpdate, answers: _Answers, timeout_s: float, on_change: Callable[[], None]
+    service: HubService,
+    update: TwinUpdate,
+    answers: _Answers,
+    since: float,
+    timeout_s: float,
+    on_change: Callable[[], None],
 ) -> None:
     deadline = time.monotonic() + timeout_s
+    pauses = _pauses(ACKNOWLEDGEMENT_POLL_S)
     while True:
-        async for device_id, verdict in _verdicts(service, update, sorted(answers.pending)):
+        async for device_id, verdict in _verdicts(service, update, sorted(answers.pending), since):
             answers.take(device_id, verdict)
         on_change()
-        if not answers.pending or time.monotonic() >= deadline:
+        left = deadline - time.monotonic()
+        if answers.pending and left <= 0:
+            await _read_back(service, update, answers, since)
+            on_change()
+        if not answers.pending or left <= 0:
             return
-        await asyncio.sleep(ACKNOWLEDGEMENT_POLL_S)
+        await asyncio.sleep(min(next(pauses), left))
+
+
+async def _read_back(service: HubService, update: TwinUpdate, answers: _Answers, since: float) -> None:
+    """Ask the twins themselves for the last word of devices that are silent so far, where they are not too many."""
+    if len(answers.pending) > READ_BACK_MOST:
+        return
+    gate = asyncio.Semaphore(READ_BACK_AT_ONCE)
+
+    async def read(device_id: str) -> None:
+        async with gate:
+            twin = await service.get_twin(Identity(device_id))
+        verdict = _verdict(update, twin["properties"], since)
+        if verdict is not _PENDING:
+            answers.take(device_id, verdict or None)
+
+    await asyncio.gather(*map(read, sorted(answers.pending)))
+
+
+def _pauses(first_s: float) -> Iterator[float]:
+    """Between looks at what changes by itself."""
+    while True:
+        yield first_s
+        first_s = min(first_s * POLL_GROWTH, LONGEST_POLL_S)
+
+
+def _created(job: Json) -> float:
+    """When the hub took the job, in unix seconds of its clock; 0.0 when it does not say."""
+    created = str(job.get("createdTime") or "")
+    return from_iso(created) if created else 0.0
 
 
 async def _verdicts(
-    service: HubService, update: TwinUpdate, devices: Sequence[str]
+    service: HubService, update: TwinUpdate, devices: Sequence[str], since: float
 ) -> AsyncIterator[tuple[str, str | None]]:
     """Device and its verdict (None: acknowledged; else why it refused) for those that have answered."""
-    names = sorted(update.desired)
     for condition in _id_conditions(devices):
         async for row in service.query(_select("deviceId, properties", condition)):
-            outcomes = [_outcome(row["properties"], name) for name in names]
-            if all(outcome is not _PENDING for outcome in outcomes):
-                refusals = [f"{name}: {outcome}" for name, outcome in zip(names, outcomes, strict=True) if outcome]
-                yield str(row["deviceId"]), "; ".join(refusals) or None
+            verdict = _verdict(update, row["properties"], since)
+            if verdict is not _PENDING:
+                yield str(row["deviceId"]), verdict or None
 
 
 _PENDING = "pending"
 
 
-def _outcome(properties: Json, name: str) -> str:
-    """What the twin says of one setting: "" acknowledged, `_PENDING`, or the device's reason for refusing it."""
+def _verdict(update: TwinUpdate, properties: Json, since: float) -> str:
+    """What the twin says of all settings: "" acknowledged, `_PENDING`, or why they were refused."""
+    outcomes = {name: _outcome(properties, name, since) for name in sorted(update.desired)}
+    if any(outcome is _PENDING for outcome in outcomes.values()):
+        return _PENDING
+    return "; ".join(f"{name}: {outcome}" for name, outcome in outcomes.items() if outcome)
+
+
+def _outcome(properties: Json, name: str, since: float) -> str:
+    """What the twin says of one setting: "" acknowledged, `_PENDING`, or the device's reason for refusing it.
+
+    The index that answers queries lags behind: a twin in which the setting was last written before the job (`since`)
+    is an old one, and its answer is to what was asked before.
+    """
     desired, reported = properties.get("desired", {}), properties.get("reported", {})
-    changed = desired.get("$metadata", {}).get(name, {}).get("$lastUpdatedVersion", desired.get("$version", 0))
+    metadata = desired.get("$metadata", {}).get(name, {})
+    written = metadata.get("$lastUpdated")
+    if written and from_iso(written) < since - CLOCKS_APART_S:
+        return _PENDING
+    changed = metadata.get("$lastUpdatedVersion", desired.get("$version", 0))
     answer = reported.get(name)
     if not isinstance(answer, dict) or not isinstance(answer.get("av"), int) or answer["av"] < changed:
         return _PENDING

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from yarl import URL
 
 from hub_tools.credentials import Credential, PolicyCredential
 from hub_tools.replies import Reply, error_of
+from hub_tools.retries import pause_before_retry
 from hub_tools.rights import entra_role_of, right_of
 from hub_tools.service import BulkResult, HubUnreachableError, Json, MethodResult, QueryPage
 from iot_core import limits
@@ -26,9 +28,6 @@ __all__ = ["RestHubService"]
 
 API_VERSION = "2021-04-12"
 REQUEST_TIMEOUT_S = 60.0
-RETRY_STATUSES = frozenset({429, 503})
-RETRY_DELAYS_S = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""The hub sends no Retry-After; together about the ten seconds its message asks for."""
 MAX_CONNECTIONS = 32
 UNAUTHORIZED = frozenset({"IotHubUnauthorized", "IotHubUnauthorizedAccess", "Http401", "Http403"})
 
@@ -200,13 +199,13 @@ class RestHubService:
         timeout_s: float = REQUEST_TIMEOUT_S,
         repeatable: bool = True,
     ) -> Reply:
-        """Any operation, by its path and what follows the api-version; a refusal is raised as a HubError."""
-        if repeatable:
-            reply = await self.exchange_repeatedly(
-                method, path, body, query=query, headers=headers, timeout_s=timeout_s
-            )
-        else:
-            reply = await self.exchange(method, path, body, query=query, headers=headers, timeout_s=timeout_s)
+        """Any operation, by its path and what follows the api-version; a refusal is raised as a HubError.
+
+        `repeatable` says whether it may have its effect twice.
+        """
+        reply = await self.exchange_repeatedly(
+            method, path, body, query=query, headers=headers, timeout_s=timeout_s, repeatable=repeatable
+        )
         if reply.status >= 300:
             raise self._refusal(method, path, reply)
         return reply
@@ -220,14 +219,18 @@ class RestHubService:
         query: str = "",
         headers: Mapping[str, str] | None = None,
         timeout_s: float = REQUEST_TIMEOUT_S,
+        repeatable: bool = True,
     ) -> Reply:
-        """Like `exchange`, again after a pause while the hub throttles or is briefly away."""
-        for delay_s in RETRY_DELAYS_S:
+        """Like `exchange`, a few times again after a pause while the hub throttles or, where the call is `repeatable`,
+        is briefly away.
+        """
+        for attempt in itertools.count():
             reply = await self.exchange(method, path, body, query=query, headers=headers, timeout_s=timeout_s)
-            if reply.status not in RETRY_STATUSES:
+            pause_s = pause_before_retry(reply, attempt, repeatable=repeatable)
+            if pause_s is None:
                 return reply
-            await asyncio.sleep(delay_s)
-        return await self.exchange(method, path, body, query=query, headers=headers, timeout_s=timeout_s)
+            await asyncio.sleep(pause_s)
+        raise AssertionError("attempts are bounded by pause_before_retry")
 
     async def exchange(
         self,

@@ -112,6 +112,14 @@ class Rate:
         return max(self.floor, self.per_unit * units)
 
 
+PROVISIONING_REGISTRATIONS = Rate(per_unit=1000, window_s=60)
+"""Of a provisioning service: devices that register (DPS documentation, "Quotas and limits")."""
+PROVISIONING_OPERATIONS = Rate(per_unit=1000, window_s=60)
+"""Of a provisioning service: what services do with enrolments and registrations."""
+PROVISIONING_POLLS = Rate(per_unit=5, window_s=10)
+"""Of one device: how often it may ask what became of its registration."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tier:
     """What a hub of one tier may do. Method calls are metered in bytes of request payload, everything else counted."""

@@ -32,13 +32,24 @@ class Bucket:
 
         Callers are served in the order of their calls.
         """
-        self._level = min(self._capacity, self._level + (now - self._counted_at) * self._per_second)
-        self._counted_at = now
+        self._fill(now)
         wait = max(0.0, (amount - self._level) / self._per_second)
         if wait > BACKLOG_S and self._level < self._capacity:
             return None
         self._level -= amount
         return wait
+
+    def take(self, now: float) -> bool:
+        """Take one out if it is there: for callers that are refused where others are slowed."""
+        self._fill(now)
+        if self._level < 1:
+            return False
+        self._level -= 1
+        return True
+
+    def _fill(self, now: float) -> None:
+        self._level = min(self._capacity, self._level + (now - self._counted_at) * self._per_second)
+        self._counted_at = now
 
 
 def metered(size: int, meter: int) -> int:

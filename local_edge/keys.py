@@ -15,7 +15,7 @@ from typing import Any
 
 from iot_core.identity import generate_key
 from local_edge.errors import EdgeSettingsError
-from transport.certificates import write_private
+from transport.private_files import write_private
 
 __all__ = ["KeyStore", "ModuleKey"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -27,7 +26,8 @@ from local_edge.errors import AlreadyRunningError
 from local_edge.parts import Parts
 from local_edge.tls_material import TlsMaterial, prepare_tls, upstream_context
 from local_edge.workload import RUNTIME_PREFIX, runtime_folder
-from transport.certificates import write_private
+from transport.folder_lock import FolderLock, FolderLockedError
+from transport.private_files import write_private
 from transport.store import Store
 from transport.tls import ServerContext, tls_protocol_factory
 
@@ -75,11 +75,14 @@ class LocalEdge:
     def _take_home(self, stack: contextlib.AsyncExitStack) -> None:
         home = self._config.home
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = stack.enter_context(self._config.files.lock.open("a"))
+        lock = FolderLock(self._config.files.lock)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AlreadyRunningError(f"another edge runs in {home}: stop it, or choose another home") from None
+            lock.acquire()
+        except FolderLockedError as error:
+            raise AlreadyRunningError(
+                f"another edge runs in {home} (process {error.holder}): stop it, or choose another home"
+            ) from None
+        stack.callback(lock.release)
         _remove_old_sockets(self._config.files.running)
 
     def _note_ports(self, methods: socket.socket) -> None:

@@ -29,6 +29,7 @@ from iot_core.mqtt import Publish
 from local_edge.config import EdgeConfig
 from local_edge.errors import TwinRefusedError, UpstreamError
 from transport.mqtt_client import MqttClient
+from transport.waiting import until_time
 
 __all__ = ["LinkListener", "LinkState", "UpstreamLink"]
 
@@ -91,6 +92,7 @@ class UpstreamLink:
         self._settled.set()
         self._client: MqttClient | None = None
         self._lost = asyncio.Event()
+        self._expiry = 0
         self._methods = False
         self._in_flight = 0
         self._quiet = asyncio.Event()
@@ -191,7 +193,7 @@ class UpstreamLink:
         key = self._key()
         if key is None:
             raise UpstreamError("it has no key yet")
-        expiry = int(self._clock.now()) + TOKEN_LIFETIME_S
+        self._expiry = int(self._clock.now()) + TOKEN_LIFETIME_S
         self._lost = lost = asyncio.Event()
         client = MqttClient(on_message=self._received, on_disconnect=lambda _: lost.set())
         await client.connect(
@@ -199,7 +201,7 @@ class UpstreamLink:
             self._config.upstream_mqtt_port,
             client_id=self._identity.path,
             username=topics.username(self._config.hub_host, self._identity, client_type="edgeyard"),
-            password=sas.sign(self._identity.resource(self._config.hub_host), key, expiry),
+            password=sas.sign(self._identity.resource(self._config.hub_host), key, self._expiry),
             ssl=self._tls,
             clean_session=True,
             keep_alive=KEEP_ALIVE_S,
@@ -219,14 +221,19 @@ class UpstreamLink:
 
     async def _stay(self) -> None:
         """Return when the connection is lost, or left in good order because its token grows old."""
+        lost = asyncio.ensure_future(self._lost.wait())
+        grown_old = asyncio.ensure_future(until_time(self._clock, self._expiry - RENEW_BEFORE_S))
         try:
-            async with asyncio.timeout(TOKEN_LIFETIME_S - RENEW_BEFORE_S):
-                await self._lost.wait()
+            await asyncio.wait({lost, grown_old}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            lost.cancel()
+            grown_old.cancel()
+        if self._lost.is_set():
             await self._leave(LinkState.DOWN)
-        except TimeoutError:
-            self._enter(LinkState.CONNECTING)
-            await self._drain()
-            await self._leave(LinkState.CONNECTING)
+            return
+        self._enter(LinkState.CONNECTING)
+        await self._drain()
+        await self._leave(LinkState.CONNECTING)
 
     async def _drain(self) -> None:
         """Give what is in flight the time to be answered before a planned reconnect."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 
 from iot_core.errors import EdgeyardError, InputError
 from iot_core.limits import TIERS
 from local_hub.config import HubConfig
-from local_hub.controls.like_azure import like_azure
+from local_hub.controls.like_azure import LIKE_AZURE_VARIABLE, like_azure
 from local_hub.eventhub.retention import RetentionOptions
 from local_hub.files.options import BUILT_IN, CONTAINER, FileUploadOptions
 from local_hub.local_hub import serve
@@ -29,7 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--retention-days", type=int, default=1, help="how long it keeps events, 1 to 7 (default: 1)")
     parser.add_argument("--tier", default="S3", choices=sorted(TIERS), help="whose limits hold (default: S3)")
     parser.add_argument("--throttle", action="store_true", help="rates, quota and job limits of the tier hold")
-    parser.add_argument("--like-azure", metavar="TIER[:UNITS]", help="as slow and as late as a real hub, such as S2:10")
+    parser.add_argument(
+        "--like-azure",
+        metavar="TIER[:UNITS]",
+        default=os.environ.get(LIKE_AZURE_VARIABLE),
+        help=f"as slow and as late as a real hub, such as S2:10 (default: {LIKE_AZURE_VARIABLE})",
+    )
     parser.add_argument("--seed", type=Path, help="JSON file of devices and configurations that the hub has to hold")
     parser.add_argument(
         "--storage", default=BUILT_IN, help="for uploads: built-in (default), off, or a connection string"
@@ -60,7 +66,7 @@ def _serve(given: argparse.Namespace) -> int:
         seed=given.seed,
         file_upload=FileUploadOptions(storage=given.storage, container=given.storage_container),
     )
-    if given.like_azure is not None:
+    if given.like_azure:
         config = like_azure(config, given.like_azure)
     serve(config, announce=lambda line: print(line, flush=True), warn=lambda line: print(line, file=sys.stderr))
     return 0

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from iot_core.errors import InputError
-from local_hub.auth.policies import DEFAULT_RIGHTS
+from local_hub.auth.permissions import DEFAULT_RIGHTS
 from local_hub.home import OWNER, HubHome
 
 __all__ = ["FORMATS", "HubNotSetUpError", "format_json", "format_shell", "hub_environment"]

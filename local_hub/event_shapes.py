@@ -12,6 +12,8 @@ from iot_core.clock import iso
 from iot_core.identity import Identity
 from iot_core.json_types import JsonObject
 from iot_core.message import Message
+from iot_core.plug_and_play import digital_twin_changes
+from local_hub.digital_twins.documents import digital_twin_of
 from local_hub.documents import twin_etag
 from local_hub.events import Event
 from local_hub.rows import Record
@@ -41,6 +43,20 @@ class EventShapes:
                 body["tags"] = change.tags
             body["properties"] = {name: part for name, part in parts.items() if part is not None}
         return self._notification("twinChangeEvents", record.identity, operation, "twinChangeNotification", body, now)
+
+    def digital_twin_changed(self, change: TwinChange, now: float) -> Event | None:
+        """The change as a JSON Patch of the digital twin; None when that shows none, and for modules."""
+        after, before = change.record, change.before
+        if before is None or after.identity.module_id:
+            return None
+        patch = digital_twin_changes(digital_twin_of(before), digital_twin_of(after))
+        if not patch:
+            return None
+        schema = "digitalTwinChangeNotification"
+        source = "digitalTwinChangeEvents"
+        event = self._notification(source, after.identity, "updateDigitalTwin", schema, patch, now)
+        event["systemProperties"]["contentType"] = "application/json-patch+json"
+        return event
 
     def lifecycle(self, record: Record, operation: str, now: float) -> Event:
         """``createDeviceIdentity`` or ``deleteDeviceIdentity``, for modules too."""
@@ -82,7 +98,7 @@ class EventShapes:
         return {"time": iso(now), "source": "job", "properties": {}, "systemProperties": {}, "body": document}
 
     def _notification(
-        self, source: str, identity: Identity, operation: str, schema: str, body: JsonObject, now: float
+        self, source: str, identity: Identity, operation: str, schema: str, body: Any, now: float
     ) -> Event:
         event = _event(source, identity, now)
         event["properties"] = {

@@ -1,9 +1,9 @@
 """The hub's event stream: what happened, told to whoever listens now.
 
-An event is a JSON object: ``time`` (ISO), ``source`` ("Telemetry", "twinChangeEvents", "deviceLifecycleEvents",
-"deviceConnectionStateEvents", "directMethod" or "job"), ``deviceId``, ``moduleId`` for modules, ``properties``,
-``systemProperties`` and ``body`` (a JSON value, text, or ``{"base64": …}``). Sources and bodies of the non-telemetry
-events: IoT Hub documentation, "React to IoT Hub events", "Non-telemetry event schemas".
+An event is a JSON object: ``time`` (ISO), ``source`` ("Telemetry", "twinChangeEvents", "digitalTwinChangeEvents",
+"deviceLifecycleEvents", "deviceConnectionStateEvents", "directMethod" or "job"), ``deviceId``, ``moduleId`` for
+modules, ``properties``, ``systemProperties`` and ``body`` (a JSON value, text, or ``{"base64": …}``). Sources and
+bodies of the non-telemetry events: IoT Hub documentation, "React to IoT Hub events", "Non-telemetry event schemas".
 
 Order: as published, which is the order of the commits. Loss: a subscriber that is ``QUEUE_LENGTH`` events behind
 loses the oldest and is told so in their place by ``{"source": "lost", "count": n}``. Nothing is kept for who comes

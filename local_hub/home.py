@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from iot_core.errors import InputError
-from transport.certificates import write_private
+from transport.private_files import write_private
 
 __all__ = ["HubHome", "HubRunningError", "write_json"]
 

@@ -21,7 +21,9 @@ from local_hub.changes import Core
 from local_hub.config import HubConfig
 from local_hub.configurations.configurations import Configurations
 from local_hub.controls.admission import Admission
+from local_hub.controls.quota_record import QuotaRecord
 from local_hub.controls.traffic_log import TrafficLog
+from local_hub.digital_twins.digital_twins import DigitalTwins
 from local_hub.documents import Documents
 from local_hub.dps.provisioning import Provisioning
 from local_hub.event_shapes import EventShapes
@@ -41,6 +43,8 @@ from local_hub.registry.registry import Registry
 from local_hub.routing import MessageRouting
 from local_hub.rows import key
 from local_hub.sessions import Sessions
+from local_hub.transfer.container import SignedContainers
+from local_hub.transfer.transfers import Transfers
 from local_hub.twins.twins import Twins
 from transport.store import Store
 
@@ -62,6 +66,7 @@ class Hub:
         self.token_clock = token_clock or clock
         self.config = config
         self.admission = Admission(clock, config)
+        self._quota_record = QuotaRecord(store, self.admission.quota)
         self.traffic_log = TrafficLog(clock)
         self.events = EventStream()
         self.sessions = Sessions(clock, self._connection_changed)
@@ -87,7 +92,9 @@ class Hub:
         )
         self.c2d = CloudToDevice(store, clock, config.cloud_to_device)
         home = HubHome(config.home)
-        self.files = FileUpload(store, clock, self.token_clock, home, config.file_upload, config.durability)
+        self.files = FileUpload(
+            store, clock, self.token_clock, home, config.file_upload, config.durability, self.admission.faults
+        )
         documents = Documents(self.sessions, self.c2d.depths)
         self._query_lag = QueryLag(store, clock, config.query_lag_s)
         self.query_indexes = QueryIndexes(store)
@@ -97,12 +104,15 @@ class Hub:
         self.auth = Authenticator(store, self.token_clock, self.policies, self.authorities, config)
         self.twins = Twins(core, documents, self._shapes, queries)
         self.registry = Registry(core, documents, self._shapes, self.twins)
-        self.provisioning = Provisioning(core, self.registry, self.twins, config)
+        self.provisioning = Provisioning(core, self.registry, self.twins, config, self.admission.faults)
         self.methods = Methods(core, self._shapes)
+        self.digital_twins = DigitalTwins(core, self.twins, self.methods)
         self.messaging = Messaging(core, self._shapes)
         self.configurations = Configurations(
             core, self.registry, self.twins, documents, queries, tier=config.tier, cadence=config.cadence
         )
+        containers = SignedContainers(home.bundle)
+        self.transfers = Transfers(core, self.registry, self.twins, self.configurations, containers)
         tier = TIERS[config.tier]
         rate = tier.job_device_operations.allowance(config.units) if config.throttle else None
         pace = JobPace(clock, rate)
@@ -120,6 +130,7 @@ class Hub:
         """Load the policies and take up the jobs that had not ended."""
         self._switch_interval = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        await self._quota_record.start()
         await self.event_hub.start()
         await self.routing.start()
         await self.policies.load()
@@ -130,11 +141,13 @@ class Hub:
         await self.c2d.start()
         await self.files.start()
         await self.jobs.start()
+        await self.transfers.start()
         self.configurations.start()
 
     async def stop(self) -> None:
         """Let go of jobs and links, and write what is known of connections; the store stays open."""
         await self._runner.stop()
+        await self.transfers.stop()
         await self.configurations.stop()
         await self._query_lag.stop()
         self.sessions.end_all("the hub is stopping")
@@ -144,6 +157,8 @@ class Hub:
         await asyncio.gather(*self._notes)
         await self.routing.stop()
         await self.event_hub.stop()
+        await self.admission.faults.stop()
+        await self._quota_record.stop()
         sys.setswitchinterval(self._switch_interval)
 
     def _connection_changed(self, identity: Identity, connected: bool, now: float, activity: float) -> None:

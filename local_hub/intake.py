@@ -6,7 +6,7 @@ A message by itself costs a queue, a lock and a wake-up; a turn's worth of messa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, TypeAlias
@@ -56,9 +56,7 @@ class Intake:
 
     def take(self, sender: Sender, body: bytes, done: Done) -> None:
         """Store a message where the routes say; HubError when it cannot be stored, and then ``done`` is not called."""
-        if not self._waiting:
-            self._time = self._core.event_hub.time()
-            asyncio.get_running_loop().call_soon(self._flush)
+        self._begin()
         if self._core.routing.all_to_built_in:
             self._streams.setdefault(sender.stream, []).append(sender.envelope.record(self._time, body))
         else:
@@ -66,12 +64,37 @@ class Intake:
                 self._streams.setdefault(one.stream, []).extend(one.records)
         self._waiting.append(_Taken(sender, self._time, body, done))
 
+    def take_all(self, messages: Sequence[tuple[Sender, bytes]], done: Done) -> None:
+        """Store messages together, all or none of them; ``done`` is called once, for all. HubError as for ``take``."""
+        self._begin()
+        appended = [one for sender, body in messages for one in self._routed(sender, body)]
+        for stream, records in appended:
+            self._streams.setdefault(stream, []).extend(records)
+        last = len(messages) - 1
+        self._waiting += [
+            _Taken(sender, self._time, body, done if number == last else _nobody_waits)
+            for number, (sender, body) in enumerate(messages)
+        ]
+
     async def drained(self) -> None:
         """Return once everything taken so far is on disk and its callers know."""
         self._flush()
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._core.store.append_all((), lambda _error: settled.set_result(None))
         await settled
+
+    def _begin(self) -> None:
+        """The first message of a turn sets its time and its end."""
+        if not self._waiting:
+            self._time = self._core.event_hub.time()
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _routed(self, sender: Sender, body: bytes) -> Sequence[tuple[str, Sequence[bytes]]]:
+        """Streams, and what to append to each."""
+        if self._core.routing.all_to_built_in:
+            return ((sender.stream, (sender.envelope.record(self._time, body),)),)
+        message = sender.envelope.message(self._time, body)
+        return [(one.stream, one.records) for one in self._core.routing.appended(message)]
 
     def _flush(self) -> None:
         if not self._waiting:
@@ -98,3 +121,7 @@ class Intake:
             except Exception as failure:  # those behind it must hear of theirs
                 context = {"message": "what follows a stored message failed", "exception": failure}
                 asyncio.get_running_loop().call_exception_handler(context)
+
+
+def _nobody_waits(_error: BaseException | None) -> None:
+    """For all but the last of messages that are stored together."""

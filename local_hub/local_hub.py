@@ -16,13 +16,13 @@ from typing import Any
 
 from iot_core.clock import Clock, OffsetClock, SystemClock
 from iot_core.errors import EdgeyardError
-from local_hub.auth.policies import DEFAULT_RIGHTS
+from local_hub.auth.permissions import DEFAULT_RIGHTS
 from local_hub.auth.x509 import judged_at_login
 from local_hub.config import HubConfig
 from local_hub.controls.snapshots import CERTIFICATES, DATA, Snapshots, exchanged, fresh_data, recover
 from local_hub.fronts.admin import AdminFront, new_token
 from local_hub.fronts.admin_controls import Controls
-from local_hub.fronts.amqp import AmqpFront
+from local_hub.fronts.deferred import DeferredAmqp, import_deferred
 from local_hub.fronts.http import HttpFront
 from local_hub.fronts.mqtt import MqttFront
 from local_hub.fronts.websocket import AMQP, MQTT
@@ -30,8 +30,8 @@ from local_hub.home import HubHome, HubRunningError, write_json
 from local_hub.hub import Hub
 from local_hub.ports import AMQPS_PORT, HTTPS_PORT, http_socket, listening_socket, loopback_of, raise_file_limit
 from local_hub.server_certificate import prepare_certificates
-from transport.certificates import write_private
 from transport.folder_lock import FolderLock, FolderLockedError
+from transport.private_files import write_private
 from transport.store import Store
 from transport.store_writer import Writer
 from transport.tls import ServerContext, tls_protocol_factory
@@ -228,7 +228,7 @@ class LocalHub:
     ) -> None:
         context = ServerContext(self._home.certificate, self._home.key, judged_at_login)
         mqtt = MqttFront(hub)
-        amqp = AmqpFront(hub)
+        amqp = DeferredAmqp(hub)
         http = HttpFront(hub, {MQTT: mqtt.protocol, AMQP: amqp.protocol})
         factories = {
             "mqtt": (tls_protocol_factory(context, mqtt.protocol), mqtt.stop),
@@ -315,12 +315,13 @@ async def _serve(config: HubConfig, announce: Callable[[str], None], warn: Calla
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, hub.stop_requested.set)
     await hub.start()
-    # What start-up made stays: collections need not look at it again and again.
-    gc.freeze()
     try:
         for warning in hub.warnings:
             warn(f"warning: {warning}")
         announce(hub.ready_line)
+        await import_deferred()
+        # What start-up made stays: collections need not look at it again and again.
+        gc.freeze()
         await hub.stop_requested.wait()
     finally:
         await hub.stop()

@@ -4,6 +4,7 @@ messages", "Create and read IoT Hub messages")."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 
 from iot_core import limits
@@ -58,11 +59,14 @@ class Messaging:
 
         HubError MessageTooLarge at once.
         """
-        size = sender.size + len(body)
-        if size > limits.DEVICE_TO_CLOUD_BYTES:
-            text = f"The message has {size} bytes; {limits.DEVICE_TO_CLOUD_BYTES} are allowed."
-            raise hub_error("MessageTooLarge", text)
+        _check_size(sender.size + len(body))
         self._intake.take(sender, body, done)
+
+    def take_all(self, messages: Sequence[tuple[Sender, bytes]], done: Done) -> None:
+        """``take`` for a batch, at least one message: all are stored in one transaction or, with HubError, none."""
+        for sender, body in messages:
+            _check_size(sender.size + len(body))
+        self._intake.take_all(messages, done)
 
     async def drained(self) -> None:
         """Return once every message taken so far is on disk and its sender knows."""
@@ -70,6 +74,12 @@ class Messaging:
 
     def _publish(self, message: HubMessage) -> None:
         self._core.events.publish(self._shapes.telemetry(message.identity, message.message, message.enqueued))
+
+
+def _check_size(size: int) -> None:
+    if size > limits.DEVICE_TO_CLOUD_BYTES:
+        text = f"The message has {size} bytes; {limits.DEVICE_TO_CLOUD_BYTES} are allowed."
+        raise hub_error("MessageTooLarge", text)
 
 
 def _tell(stored: asyncio.Future[None], error: BaseException | None) -> None:

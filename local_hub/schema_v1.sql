@@ -85,6 +85,26 @@ CREATE TABLE device_jobs (
 ) WITHOUT ROWID;
 CREATE INDEX device_jobs_waiting ON device_jobs (job_id, device_id, module_id) WHERE status = 'pending';
 
+-- Jobs that export the registry to a blob, or import it from one.
+CREATE TABLE transfers (
+    job_id TEXT PRIMARY KEY,
+    orders TEXT NOT NULL,                 -- JSON; without the addresses of containers once the job has ended
+    status TEXT NOT NULL,                 -- enqueued, running, completed, failed or cancelled
+    progress INTEGER NOT NULL,            -- percent
+    done INTEGER NOT NULL,                -- bytes of the input that are dealt with
+    started REAL NOT NULL,
+    ended REAL,
+    failure_reason TEXT
+);
+CREATE INDEX transfers_active ON transfers (job_id) WHERE ended IS NULL;
+
+-- What a running import could not do: lines of its importErrors.log.
+CREATE TABLE transfer_errors (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id TEXT NOT NULL REFERENCES transfers ON DELETE CASCADE,
+    line TEXT NOT NULL                    -- JSON
+);
+
 -- Cloud-to-device messages that have not ended. A message is locked while lock_token is set.
 CREATE TABLE c2d_messages (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -291,3 +311,10 @@ CREATE TABLE query_backlog (
 CREATE TABLE query_indexes (
     path TEXT PRIMARY KEY                 -- JSON array
 ) WITHOUT ROWID;
+
+-- Messages counted against the daily quota of a hub that throttles (local_hub.controls.quota_record).
+CREATE TABLE daily_quota (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    day INTEGER NOT NULL,                 -- days since 1970-01-01, UTC
+    used INTEGER NOT NULL
+);

@@ -16,8 +16,8 @@ from transport.certificates import (
     issue_server_certificate,
     make_authority,
     trust_bundle,
-    write_private,
 )
+from transport.private_files import write_private
 
 __all__ = ["prepare_certificates"]
 

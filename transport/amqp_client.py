@@ -75,11 +75,15 @@ class AmqpSender:
 
     async def send(self, message: Message, *, message_format: int = 0) -> DeliveryState | None:
         """Send a message and wait for its outcome; None when it left settled. AmqpError when the link ends first."""
+        return await self.send_encoded(encode_message(message), message_format=message_format)
+
+    async def send_encoded(self, payload: bytes, *, message_format: int = 0) -> DeliveryState | None:
+        """The same for a message that is bytes already."""
         while not self.link.can_send:
             self._client.check(self.link)
             self._credit.clear()
             await self._credit.wait()
-        delivery = self.link.send(encode_message(message), message_format=message_format)
+        delivery = self.link.send(payload, message_format=message_format)
         self._client.flush()
         if delivery.is_settled:
             return None
@@ -274,6 +278,11 @@ class AmqpClient(asyncio.Protocol):
         if self._engine.should_hang_up:
             self._transport.close()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the connection has ended."""
+        return self._error is not None
+
     def check(self, link: Link) -> None:
         """AmqpError when the link or the connection is over."""
         if error := self._errors.get(link) or self._error:
@@ -359,7 +368,9 @@ class AmqpClient(asyncio.Protocol):
             answered.set_result(None)
 
     def _detached(self, event: LinkDetached) -> None:
-        error = _error(event.error, f"the server detached link {event.link.name}")
+        error = self._error
+        if error is None or event.error is not None:
+            error = _error(event.error, f"the server detached link {event.link.name}")
         self._errors[event.link] = error
         answered = self._attaching.pop(event.link, None)
         if answered is not None and not answered.done():

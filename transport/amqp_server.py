@@ -34,6 +34,7 @@ from iot_core.amqp import (
     Open,
     Receiver,
     SaslRequested,
+    SaslResponseReceived,
     Sender,
     Session,
     SessionBegun,
@@ -69,7 +70,12 @@ class Handler(Protocol):
     """
 
     def on_login(self, connection: AmqpServerProtocol, login: SaslRequested) -> None:
-        """Call `connection.accept_login()` or `refuse_login()`, now or later. Clients without SASL do not come here."""
+        """Call `connection.accept_login()`, `refuse_login()` or `challenge_login()`, now or later. Clients without SASL
+        do not come here.
+        """
+
+    def on_login_response(self, connection: AmqpServerProtocol, response: bytes) -> None:
+        """A client has answered `connection.challenge_login(...)`: as for `on_login`."""
 
     def on_open(self, connection: AmqpServerProtocol, peer: Open) -> None:
         """The client opens; it is answered after this, unless the connection is closed here."""
@@ -157,6 +163,12 @@ class AmqpServerProtocol(asyncio.Protocol):
         """Answer the client's SASL with no, and hang up."""
         self._decide(is_accepted=False)
 
+    def challenge_login(self, data: bytes) -> None:
+        """Ask a client that logs in for one more response."""
+        if self._phase is not Phase.CLOSED:
+            self._engine.send_sasl_challenge(data)
+            self._read_on()
+
     def begin_session(self) -> Session:
         """A session begun by the server. Raises LocalProtocolError unless the connection is open."""
         return self._engine.begin_session()
@@ -231,6 +243,9 @@ class AmqpServerProtocol(asyncio.Protocol):
         self._is_known = True
         self._handler.on_login(self, event)
 
+    def _login_response(self, event: SaslResponseReceived) -> None:
+        self._handler.on_login_response(self, event.response)
+
     def _open(self, event: ConnectionOpened) -> None:
         self._is_known = True
         self._handler.on_open(self, event.open)
@@ -276,9 +291,13 @@ class AmqpServerProtocol(asyncio.Protocol):
         if self._phase is Phase.CLOSED:
             return
         self._engine.send_sasl_outcome(is_accepted=is_accepted)
-        if not is_accepted:
+        if is_accepted:
+            self._read_on()
+        else:
             self._loop.call_soon(self._end, "the login was refused")
-        elif self._pauses & _DECIDING:
+
+    def _read_on(self) -> None:
+        if self._pauses & _DECIDING:
             self._resume(_DECIDING)
             self._loop.call_soon(self._take)
 
@@ -360,6 +379,7 @@ class AmqpServerProtocol(asyncio.Protocol):
 
 _ON: dict[type[Any], Callable[[AmqpServerProtocol, Any], None]] = {
     SaslRequested: AmqpServerProtocol._login,
+    SaslResponseReceived: AmqpServerProtocol._login_response,
     ConnectionOpened: AmqpServerProtocol._open,
     ConnectionClosed: AmqpServerProtocol._closed,
     SessionBegun: AmqpServerProtocol._begun,

@@ -26,8 +26,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from iot_core.errors import InputError
+from transport.private_files import write_private
 
-__all__ = ["CertificateError", "KeyPair", "issue_server_certificate", "make_authority", "trust_bundle", "write_private"]
+__all__ = ["CertificateError", "KeyPair", "issue_server_certificate", "make_authority", "trust_bundle"]
 
 AUTHORITY_DAYS = 3650
 """Ten years: the authority lives as long as the hub's data folder."""
@@ -35,7 +36,6 @@ SERVER_DAYS = 397
 """The longest that browsers and Apple's clients accept (CA/Browser Forum baseline requirements before 2026)."""
 CLOCK_SKEW = timedelta(hours=1)
 """Certificates are valid from an hour ago, so that a client whose clock runs a little late accepts a fresh one."""
-FILE_MODE = 0o600
 
 _PEM_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----\s+(.+?)\s+-----END CERTIFICATE-----", re.DOTALL)
 
@@ -142,22 +142,6 @@ def trust_bundle(ca_pem: bytes) -> bytes:
     for source in (ca_pem, *_system_roots()):
         blocks.update(dict.fromkeys(_certificates_of(source)))
     return b"".join(ssl.DER_cert_to_PEM_cert(der).encode() for der in blocks)
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Replace a file atomically and durably; at no moment can anyone but the owner read it."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-        raise
 
 
 def _read(path: Path) -> bytes:

@@ -91,6 +91,7 @@ def run(
         str | None,
         typer.Option(
             "--like-azure",
+            envvar="EDGEYARD_LIKE_AZURE",
             metavar="TIER[:UNITS]",
             help="Be as slow as a real hub: --tier and --throttle, late queries, configurations every five minutes.",
             show_default=False,
@@ -124,7 +125,7 @@ def run(
         throttle=throttle,
         seed=seed,
     )
-    if like is not None:
+    if like:
         config = like_azure(config, like)
     serve(config, announce=lambda line: print(line, flush=True), warn=print_note)
 
@@ -246,14 +247,16 @@ def _read(file: Path) -> bytes:
 def conformance(
     output: Annotated[Output, typer.Option("--output", "-o", help="Table or JSON.")] = Output.TABLE,
 ) -> None:
-    """Print the ledger: which operations are exact, documented, approximate or refused.
+    """Print the ledger: how close each operation is to IoT Hub's, the test that shows it, when it was seen on Azure.
 
     Example: edgeyard hub conformance
     """
+    from rich.text import Text
+
     from local_hub.conformance import LEDGER
 
-    rows = [(entry.area, entry.operation, entry.state.value, entry.note) for entry in LEDGER]
     if output is Output.JSON:
-        print_json([dict(zip(("area", "operation", "state", "note"), row, strict=True)) for row in rows])
+        print_json([entry.document() for entry in LEDGER])
     else:
-        print_table(("AREA", "OPERATION", "STATE", "NOTE"), rows)
+        rows = [(e.area, e.operation, e.state.value, Text(e.test, overflow="fold"), e.seen, e.note) for e in LEDGER]
+        print_table(("AREA", "OPERATION", "STATE", "TEST", "SEEN ON AZURE", "NOTE"), rows)

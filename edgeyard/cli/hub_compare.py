@@ -10,7 +10,7 @@ import typer
 from edgeyard.cli.exits import FAILED
 from edgeyard.cli.hubs import HomeOption, TargetHub, YesOption, confirm_change, find_hub, local_hub, run_async
 from edgeyard.cli.render import Output, print_json, print_note, print_table
-from edgeyard.compare import Comparison, compare_hubs
+from edgeyard.compare import Comparison, Side, compare_hubs
 from hub_tools.rest import RestHubService
 from iot_core.errors import InputError
 
@@ -33,7 +33,8 @@ def compare(
     """Ask the running local hub and another hub the same, and print every difference between their answers.
 
     Makes devices, configurations and jobs named edgeyard-compare-… in both, and removes them again (jobs stay in a
-    hub's history). Nothing else is changed.
+    hub's history). Connects some of these devices, sends messages to and from them, and reads the built-in endpoint in
+    $Default beside other readers. Nothing else is changed.
 
     Example: edgeyard hub compare --hub "$REAL_HUB"
 
@@ -58,7 +59,10 @@ async def _compare(ours: TargetHub, theirs: TargetHub, ca_file: Path | None) -> 
         RestHubService(ours.connection_string, ca_file=ours.ca_file) as local,
         RestHubService(theirs.connection_string, ca_file=ca_file) as other,
     ):
-        return await compare_hubs(local, other)
+        return await compare_hubs(
+            Side(rest=local, connection_string=ours.connection_string, ca_file=ours.ca_file),
+            Side(rest=other, connection_string=theirs.connection_string, ca_file=ca_file),
+        )
 
 
 def _print(comparison: Comparison) -> None:

@@ -9,15 +9,49 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from edgeyard.cli import demo, device, devices, dps, edge, hub, job, look, monitor, services
 from edgeyard.cli.exits import DONE, FAILED, WRONG_USE, exit_code_of
+from edgeyard.cli.lazy import LazyCommand, lazy_group
 from edgeyard.cli.render import print_error
-from edgeyard.cli.version import version
 from iot_core.errors import EdgeyardError
 
-__all__ = ["app", "main", "run"]
+__all__ = ["COMMANDS", "app", "main", "run"]
+
+
+def _command(module: str, attribute: str, text: str) -> LazyCommand:
+    return LazyCommand(module=f"edgeyard.cli.{module}", attribute=attribute, help=text)
+
+
+COMMANDS = {
+    "hub": _command("hub", "app", "Run a local IoT Hub and look into it."),
+    "edge": _command("edge", "app", "Run a local IoT Edge device and look into it."),
+    "device": _command("device", "app", "Run a simulated device."),
+    "devices": _command("devices", "app", "Look at and change the device identities of a hub."),
+    "dps": _command("dps", "app", "Enrol devices with the Device Provisioning Service."),
+    "job": _command("job", "app", "Bulk twin updates by IoT Hub jobs."),
+    "twin": _command("look", "twin_app", "Look at and change device and module twins."),
+    "query": _command("look", "query", "Run a query in the IoT Hub query language."),
+    "methods": _command("look", "invoke_method", "Call a direct method of a connected device or module."),
+    "monitor": _command(
+        "monitor",
+        "monitor",
+        "Print telemetry and other events of any hub, as they arrive at its built-in endpoint, until Ctrl-C.",
+    ),
+    "score": _command(
+        "score", "score", "Have the scorer module say what a picture shows and draw its five likeliest classes."
+    ),
+    "sentiment": _command(
+        "sentiment",
+        "sentiment",
+        "Ask the sentiment container whether a text is positive, neutral or negative, and draw its confidences.",
+    ),
+    "demo": _command(
+        "demo", "demo", "See it work: a local hub, an edge with modules, a fleet and a bulk job, on real data."
+    ),
+}
+"""All commands, in the order of the help; each line is the first one of what the command says of itself."""
 
 app = typer.Typer(
+    cls=lazy_group(COMMANDS),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -26,23 +60,12 @@ app = typer.Typer(
     help="Azure IoT Edge modules, device code and operators' tools, with a local IoT Hub and IoT Edge in the box.",
     epilog="Start with: edgeyard demo   ·   Exit codes: 0 done, 1 failed, 2 wrong use, 3 partly done.",
 )
-app.add_typer(hub.app, name="hub")
-app.add_typer(edge.app, name="edge")
-app.add_typer(device.app, name="device")
-app.add_typer(devices.app, name="devices")
-app.add_typer(dps.app, name="dps")
-app.add_typer(job.app, name="job")
-app.add_typer(look.twin_app, name="twin")
-app.command("query")(look.query)
-app.command("methods")(look.invoke_method)
-app.command("monitor")(monitor.monitor)
-app.command("score")(services.score)
-app.command("sentiment")(services.sentiment)
-app.command("demo")(demo.demo)
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from edgeyard.cli.version import version
+
         typer.echo(f"edgeyard {version()}")
         raise typer.Exit
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgeyard.compare.steps import Caller, Scenario, Step, Until
+from edgeyard.compare.steps import DEVICE_KEY, Caller, Scenario, Step, Until
 
 __all__ = ["SCENARIOS"]
 
@@ -13,8 +13,7 @@ _D, _M, _TWIN = "/devices/{p}-d", "/devices/{p}-d/modules/m", "/twins/{p}-d"
 _QUOTED = {"If-Match": '"{etag}"'}
 _ANY, _STALE = {"If-Match": "*"}, {"If-Match": '"c3RhbGU="'}
 _ETAG = {"etag": "etag"}
-_KEY = "a2V5LW9mLWV4YWN0bHktMzItYnl0ZXMtaW4tYWxsISE="
-"""32 bytes in base64."""
+_SAS = {"type": "sas", "symmetricKey": {"primaryKey": DEVICE_KEY, "secondaryKey": DEVICE_KEY}}
 
 
 def _device(suffix: str = "d", **fields: Any) -> dict[str, Any]:
@@ -48,15 +47,13 @@ _DEVICES = Scenario(
             name="create with keys",
             verb="PUT",
             path="/devices/{p}-k",
-            body=_device(
-                "k", authentication={"type": "sas", "symmetricKey": {"primaryKey": _KEY, "secondaryKey": _KEY}}
-            ),
+            body=_device("k", authentication=_SAS),
         ),
         Step(
             name="create with one key",
             verb="PUT",
             path="/devices/{p}-x",
-            body=_device("x", authentication={"symmetricKey": {"primaryKey": _KEY}}),
+            body=_device("x", authentication={"symmetricKey": {"primaryKey": DEVICE_KEY}}),
         ),
         Step(
             name="create with a bad key",

@@ -8,15 +8,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgeyard.compare.cases import SCENARIOS
+from edgeyard.compare import cases, live_cases, service_cases
+from edgeyard.compare.doors import Side
 from edgeyard.compare.observation import ERROR_HEADER, STATUS, Facts
-from edgeyard.compare.probe import AskedHub, Observed, Probe
-from edgeyard.compare.steps import Scenario
+from edgeyard.compare.probe import AnyScenario, Observed, Probe
 
-__all__ = ["ABSENT", "PREFIX", "Comparison", "Difference", "compare_hubs", "differences"]
+__all__ = ["ABSENT", "PREFIX", "SCENARIOS", "Comparison", "Difference", "compare_hubs", "differences"]
+
+SCENARIOS: tuple[AnyScenario, ...] = (*cases.SCENARIOS, *service_cases.SCENARIOS, *live_cases.SCENARIOS)
+"""All that both hubs are put through."""
 
 PREFIX = "edgeyard-compare-"
 ABSENT = "absent"
+_NOT_REACHED: Facts = {STATUS: "not reached"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +49,14 @@ class Comparison:
 
 
 async def compare_hubs(
-    local: AskedHub, other: AskedHub, *, scenarios: Sequence[Scenario] = SCENARIOS, prefix: str | None = None
+    local: Side, other: Side, *, scenarios: Sequence[AnyScenario] = SCENARIOS, prefix: str | None = None
 ) -> Comparison:
     """Ask both hubs everything; what was made in them is gone when this returns or raises, or is cancelled.
 
     Raises HubUnreachableError, and LeftBehindError naming what could not be removed.
     """
     own = prefix or f"{PREFIX}{secrets.token_hex(4)}"
-    probes = [asyncio.ensure_future(Probe(hub, own).run(scenarios)) for hub in (local, other)]
+    probes = [asyncio.ensure_future(Probe(side, own).run(scenarios)) for side in (local, other)]
     try:
         ours, theirs = await asyncio.gather(*probes)
     finally:
@@ -61,14 +65,18 @@ async def compare_hubs(
             probe.cancel()
         await asyncio.wait(probes)
     return Comparison(
-        local=local.host_name, other=other.host_name, steps=len(ours), differences=tuple(differences(ours, theirs))
+        local=local.rest.host_name,
+        other=other.rest.host_name,
+        steps=len(ours.keys() | theirs.keys()),
+        differences=tuple(differences(ours, theirs)),
     )
 
 
 def differences(ours: Observed, theirs: Observed) -> Iterator[Difference]:
     """All of them. Where statuses differ, only they and the error codes are named: the bodies are of two kinds."""
-    for (scenario, step), mine in ours.items():
-        for where, local, other in _unequal(mine, theirs[scenario, step]):
+    for scenario, step in dict.fromkeys((*ours, *theirs)):
+        mine, its = (observed.get((scenario, step), _NOT_REACHED) for observed in (ours, theirs))
+        for where, local, other in _unequal(mine, its):
             yield Difference(scenario=scenario, step=step, where=where, local=local, other=other)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from hub_tools.replies import Reply
 
-__all__ = ["STATUS", "Facts", "observe"]
+__all__ = ["STATUS", "Facts", "observe", "observe_document"]
 
 Facts = dict[str, str]
 """Place in the answer ("status", "header etag", "body.deviceId") → what is there."""
@@ -44,6 +44,7 @@ _US_TIME = re.compile(r"\b\d\d/\d\d/\d{4} \d\d:\d\d:\d\d\b")
 _TRACKING = re.compile(r"\b[0-9a-f]{32}\b", re.IGNORECASE)
 _SCOPE = re.compile(r"(ms-azure-iot-edge://\S+)-\d+")
 _GATEWAY = re.compile(r"-G(\d?):\d*")
+_SIGNED = re.compile(r"\b(sig|se|st)=[^&]*")
 _ERROR = re.compile(r"ErrorCode:\s*(\w+)\s*;.*", re.DOTALL)
 
 
@@ -56,6 +57,11 @@ def observe(reply: Reply, names: Mapping[str, str]) -> Facts:
             facts[f"header {lowered}"] = shape_of_tag(value) if lowered in _SHAPED_HEADERS else _plain(value, names)
     facts.update(_body_facts(reply.body, names))
     return facts
+
+
+def observe_document(document: Mapping[str, Any], names: Mapping[str, str]) -> Facts:
+    """The facts of something that was seen otherwise than over HTTPS."""
+    return {STATUS: "seen", **dict(_flatten("seen", document, names))}
 
 
 def _body_facts(body: bytes, names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -148,6 +154,11 @@ def _shape_of_error(value: object) -> str:
     return _ERROR.sub(r"ErrorCode:\1;<text>", text) if _ERROR.match(text) else "<text>"
 
 
+def _shape_of_signature(value: object) -> str:
+    """A shared access signature of a blob, without what differs each time."""
+    return _SIGNED.sub(lambda match: f"{match[1]}=<{'signature' if match[1] == 'sig' else 'time'}>", str(value))
+
+
 def _number(value: object) -> str:
     return "<number>" if isinstance(value, int) else _type_of(value)
 
@@ -165,6 +176,9 @@ _BY_NAME: Mapping[str, Callable[[object], str]] = {
     "$etag": shape_of_tag,
     "deviceEtag": shape_of_tag,
     "generationId": _digits,
+    "deviceGenerationId": _digits,
+    "connectionDeviceGenerationId": _digits,
+    "authGenerationId": _digits,
     "primaryKey": _shape_of_key,
     "secondaryKey": _shape_of_key,
     "message": _shape_of_error,
@@ -173,6 +187,7 @@ _BY_NAME: Mapping[str, Callable[[object], str]] = {
     "failureReason": _shape_of_error,
     "errorStatus": _shape_of_error,
     "errorMessage": _shape_of_error,
+    "sasToken": _shape_of_signature,
     "totalDeviceCount": _number,
     "enabledDeviceCount": _number,
     "disabledDeviceCount": _number,

@@ -7,16 +7,23 @@ import contextlib
 import json
 import time
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, Protocol
+from contextlib import AsyncExitStack
+from typing import Any, TypeAlias
 
-from edgeyard.compare.observation import Facts, observe
-from edgeyard.compare.steps import Caller, Scenario, Step, filled, value_at
+from edgeyard.compare.doors import Doors, Side
+from edgeyard.compare.live_cases import LiveScenario
+from edgeyard.compare.observation import STATUS, Facts, observe, observe_document
+from edgeyard.compare.steps import DEVICE_KEY, Caller, Scenario, Step, filled, value_at
 from hub_tools.replies import Reply
+from hub_tools.service import HubUnreachableError
 from iot_core import sas
 from iot_core.errors import EdgeyardError
 from iot_core.identity import generate_key
+from iot_core.json_types import JsonObject
 
-__all__ = ["AskedHub", "LeftBehindError", "Probe"]
+__all__ = ["AnyScenario", "LeftBehindError", "Observed", "Probe"]
+
+AnyScenario: TypeAlias = Scenario | LiveScenario
 
 WAIT_S = 120.0
 """For what a hub does later: a job on Azure takes seconds, a query sees a new twin after a minute at worst."""
@@ -24,6 +31,9 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
 """Between two looks; doubled each time."""
 CLEANING_PAUSES_S = (0.1, 1.0, 3.0)
 """After each attempt to remove something that the hub did not answer."""
+NO_FURTHER = "as far as it went"
+"""The step that says why a live scenario ended early."""
+TOKEN_S = 600
 THROTTLED = frozenset({429, 503})
 CLEANED = frozenset({200, 204, 400, 404})
 """Answers after which something is not there: 400 is for an id that the hub does not take at all."""
@@ -37,46 +47,41 @@ class LeftBehindError(EdgeyardError):
     """Something that the probe made could not be removed."""
 
 
-class AskedHub(Protocol):
-    """A hub that can be asked; `hub_tools.rest.RestHubService` is one."""
-
-    @property
-    def host_name(self) -> str:
-        """The host, with the port when it is not 443."""
-        ...
-
-    async def exchange(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        data: bytes | None = None,
-        query: str = "",
-        headers: Mapping[str, str] | None = None,
-        authorized: bool = True,
-    ) -> Reply:
-        """One attempt; the answer whatever its status. HubUnreachableError."""
-        ...
-
-
 class Probe:
     """One hub and one run; nothing that exists without the prefix is changed."""
 
-    def __init__(self, hub: AskedHub, prefix: str) -> None:
-        self._hub = hub
+    def __init__(self, side: Side, prefix: str) -> None:
+        self._side = side
+        self._hub = hub = side.rest
         self._prefix = prefix
         self._names = {prefix: "{p}", hub.host_name: "{hub}", hub.host_name.partition(":")[0]: "{hub}"}
 
-    async def run(self, scenarios: Sequence[Scenario]) -> Observed:
+    async def run(self, scenarios: Sequence[AnyScenario]) -> Observed:
         """The facts of every step; LeftBehindError when something could not be removed, HubUnreachableError."""
         observed: Observed = {}
         for scenario in scenarios:
+            run = self._run(scenario) if isinstance(scenario, Scenario) else self._live(scenario)
             try:
-                observed.update(await self._run(scenario))
+                observed.update(await run)
             finally:
                 await _undisturbed(self._clean(scenario))
         return observed
+
+    async def _live(self, scenario: LiveScenario) -> Observed:
+        """The facts of the steps that were reached; where it went no further, the reason is one of them."""
+        observed = Observed()
+        try:
+            async with AsyncExitStack() as stack:
+                async for name, seen in scenario.run(Doors(self._side, self._prefix, stack)):
+                    observed[scenario.name, name] = self._facts_of(seen)
+        except HubUnreachableError:
+            raise
+        except (EdgeyardError, OSError, TimeoutError) as error:
+            observed[scenario.name, NO_FURTHER] = {STATUS: f"{type(error).__name__} after {len(observed)} steps"}
+        return observed
+
+    def _facts_of(self, seen: Reply | JsonObject) -> Facts:
+        return observe(seen, self._names) if isinstance(seen, Reply) else observe_document(seen, self._names)
 
     async def _run(self, scenario: Scenario) -> Observed:
         names, observed = {"p": self._prefix}, Observed()
@@ -98,24 +103,28 @@ class Probe:
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
     async def _ask(self, step: Step) -> Reply:
-        forged = {"Authorization": self._forged_token()} if step.caller is Caller.FORGER else {}
+        own = {"Authorization": self._token_of(step)} if step.caller in (Caller.FORGER, Caller.DEVICE) else {}
         return await self._hub.exchange(
             step.verb,
             step.path,
             step.body,
             data=step.data,
             query=step.query,
-            headers={**step.headers, **forged},
+            headers={**step.headers, **own},
             authorized=step.caller is Caller.OWNER,
         )
 
-    def _forged_token(self) -> str:
-        host = self._hub.host_name.partition(":")[0]
-        return sas.sign(host, generate_key(), int(time.time()) + 600, "iothubowner")
+    def _token_of(self, step: Step) -> str:
+        """The forger's, or that of the device in the path."""
+        host, expiry = self._hub.host_name.partition(":")[0], int(time.time()) + TOKEN_S
+        if step.caller is Caller.FORGER:
+            return sas.sign(host, generate_key(), expiry, "iothubowner")
+        return sas.sign(f"{host}/devices/{step.path.split('/')[2]}", DEVICE_KEY, expiry)
 
-    async def _clean(self, scenario: Scenario) -> None:
+    async def _clean(self, scenario: AnyScenario) -> None:
         names, left = {"p": self._prefix}, list[str]()
-        for path in filled(list(scenario.jobs), names):
+        jobs = scenario.jobs if isinstance(scenario, Scenario) else ()
+        for path in filled(list(jobs), names):
             if not await self._gone("POST", f"{path}/cancel", NOT_RUNNING):
                 left.append(path)
         for path in filled(list(scenario.makes), names):

@@ -12,7 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Caller", "Scenario", "Step", "Until", "filled", "value_at"]
+__all__ = ["DEVICE_KEY", "Caller", "Scenario", "Step", "Until", "filled", "value_at"]
+
+DEVICE_KEY = "a2V5LW9mLWV4YWN0bHktMzItYnl0ZXMtaW4tYWxsISE="
+"""32 bytes in base64: the key of devices that log in themselves."""
 
 _MADE = re.compile(r"/(?:devices|configurations)/[^/]+")
 _JOB = re.compile(r"/jobs/v2/[^/]+$")
@@ -25,6 +28,8 @@ class Caller(enum.Enum):
     NOBODY = enum.auto()
     FORGER = enum.auto()
     """The owner's policy, signed with a key that is not its own."""
+    DEVICE = enum.auto()
+    """The device in the path, which was made with ``DEVICE_KEY``."""
 
 
 @dataclass(frozen=True, kw_only=True)

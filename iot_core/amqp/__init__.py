@@ -23,6 +23,7 @@ from iot_core.amqp.events import (
     LinkFlow,
     SaslOutcomeReceived,
     SaslRequested,
+    SaslResponseReceived,
     SessionBegun,
     SessionEnded,
 )
@@ -106,6 +107,7 @@ __all__ = [
     "Released",
     "SaslOutcomeReceived",
     "SaslRequested",
+    "SaslResponseReceived",
     "Sender",
     "Session",
     "SessionBegun",

@@ -155,8 +155,12 @@ class Connection:
 
     # For the user: what to send.
 
+    def send_sasl_challenge(self, data: bytes) -> None:
+        """Answer SaslRequested or SaslResponseReceived with a question; the client's response comes as an event."""
+        self._negotiation.challenge(data)
+
     def send_sasl_outcome(self, *, is_accepted: bool) -> None:
-        """Answer SaslRequested. Ask `next_event` again afterwards: the client may have sent more already."""
+        """Answer SaslRequested or SaslResponseReceived. Ask `next_event` again afterwards: the client may have sent more already."""
         self._negotiation.decide(is_accepted)
 
     def send_open(self) -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "LinkFlow",
     "SaslOutcomeReceived",
     "SaslRequested",
+    "SaslResponseReceived",
     "SessionBegun",
     "SessionEnded",
 ]
@@ -39,16 +40,25 @@ __all__ = [
 class SaslRequested:
     """A client logs in: answer with `Connection.send_sasl_outcome`; nothing else happens until then.
 
-    `username` and `password` are those of PLAIN; the repr hides the password.
+    `username` and `password` are those of PLAIN, `response` is what came with any mechanism; the repr hides secrets. A
+    mechanism of several steps goes on with `Connection.send_sasl_challenge`.
     """
 
     mechanism: str
     hostname: str | None
     username: str | None = None
     password: str | None = None
+    response: bytes = b""
 
     def __repr__(self) -> str:
         return f"SaslRequested(mechanism={self.mechanism!r}, hostname={self.hostname!r}, username={self.username!r})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SaslResponseReceived:
+    """A client has answered a challenge: answer as to `SaslRequested`."""
+
+    response: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,6 +153,7 @@ class DeliveryUpdated:
 
 Event: TypeAlias = (
     SaslRequested
+    | SaslResponseReceived
     | SaslOutcomeReceived
     | ConnectionOpened
     | ConnectionClosed

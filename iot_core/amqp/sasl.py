@@ -6,12 +6,14 @@
     SASL              waits for init -> DECIDING                    waits for mechanisms, sends init, -> DECIDING
     DECIDING          the user decides; nothing is read             waits for the outcome
                       accepted -> AMQP_HEADER, refused -> FAILED    accepted -> AMQP_HEADER, refused -> FAILED
+                      asks on -> CHALLENGED
+    CHALLENGED        waits for the response, -> DECIDING
     AMQP_HEADER       waits for the AMQP header, answers it, DONE   has sent its AMQP header, waits for the server's
     DONE              frames follow                                 frames follow
     FAILED            the connection is to be hung up               the connection is to be hung up
 
 A header of another protocol or version is answered with the one that we would have taken, then the connection fails.
-None of the mechanisms offered needs a challenge; one that the peer sends is refused.
+The client has no mechanism that needs a challenge; one that the server sends is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from typing import Any, TypeAlias
 from iot_core.amqp import fields
 from iot_core.amqp.composite import composite, read_composite
 from iot_core.amqp.errors import FRAMING_ERROR, NOT_IMPLEMENTED, UNAUTHORIZED_ACCESS, AmqpViolation
-from iot_core.amqp.events import Event, SaslOutcomeReceived, SaslRequested
+from iot_core.amqp.events import Event, SaslOutcomeReceived, SaslRequested, SaslResponseReceived
 from iot_core.amqp.frames import SASL_FRAME, Framer, Protocol, encode_frame
 from iot_core.amqp.settings import ClientSasl, Settings
 from iot_core.errors import LocalProtocolError
@@ -65,6 +67,9 @@ class SaslChallenge:
 
     challenge: fields.Binary
 
+    def __repr__(self) -> str:
+        return "SaslChallenge()"
+
 
 @composite(0x43, "amqp:sasl-response:list")
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +77,9 @@ class SaslResponse:
     """Its answer (section 5.3.3.4)."""
 
     response: fields.Binary
+
+    def __repr__(self) -> str:
+        return "SaslResponse()"
 
 
 @composite(0x44, "amqp:sasl-outcome:list")
@@ -89,6 +97,7 @@ class Phase(enum.Enum):
     HEADER = enum.auto()
     SASL = enum.auto()
     DECIDING = enum.auto()
+    CHALLENGED = enum.auto()
     AMQP_HEADER = enum.auto()
     DONE = enum.auto()
     FAILED = enum.auto()
@@ -126,7 +135,17 @@ class ServerNegotiation:
         if self.phase is Phase.SASL:
             init = _next_sasl(self._framer, SaslInit)
             return None if init is None else self._on_init(init)
+        if self.phase is Phase.CHALLENGED:
+            answer = _next_sasl(self._framer, SaslResponse)
+            return None if answer is None else self._on_response(answer)
         return None
+
+    def challenge(self, data: bytes) -> None:
+        """Ask the client for one more response. Raises LocalProtocolError when no client waits for an outcome."""
+        if self.phase is not Phase.DECIDING:
+            raise LocalProtocolError("no client waits for a SASL outcome")
+        self._send_sasl(SaslChallenge(challenge=data))
+        self.phase = Phase.CHALLENGED
 
     def decide(self, is_accepted: bool) -> None:
         """Send the outcome. Raises LocalProtocolError when no client waits for it."""
@@ -158,7 +177,17 @@ class ServerNegotiation:
             raise self._failure(f"the SASL mechanism {init.mechanism[:40]!r} is not offered")
         username, password = self._credentials(init)
         self.phase = Phase.DECIDING
-        return SaslRequested(mechanism=init.mechanism, hostname=init.hostname, username=username, password=password)
+        return SaslRequested(
+            mechanism=init.mechanism,
+            hostname=init.hostname,
+            username=username,
+            password=password,
+            response=init.initial_response or b"",
+        )
+
+    def _on_response(self, answer: SaslResponse) -> Event:
+        self.phase = Phase.DECIDING
+        return SaslResponseReceived(response=answer.response)
 
     def _credentials(self, init: SaslInit) -> tuple[str | None, str | None]:
         """User and password of PLAIN: authzid NUL authcid NUL password (RFC 4616)."""
@@ -213,6 +242,10 @@ class ClientNegotiation:
         if self.phase is Phase.AMQP_HEADER and self._expect(Protocol.AMQP):
             self.phase = Phase.DONE
         return None
+
+    def challenge(self, data: bytes) -> None:
+        """A client asks nothing: raises LocalProtocolError."""
+        raise LocalProtocolError("only a server sends a SASL challenge")
 
     def decide(self, is_accepted: bool) -> None:
         """A client has nothing to decide: raises LocalProtocolError."""

@@ -14,7 +14,7 @@ from iot_core.clock import iso
 from iot_core.dps.errors import provisioning_error
 from iot_core.json_types import JsonObject
 
-__all__ = ["Certificate", "read_certificate"]
+__all__ = ["Certificate", "describe_certificate", "read_certificate"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +36,11 @@ def read_certificate(text: str) -> Certificate:
         return _described(_parsed(text))
     except ValueError:
         raise provisioning_error("BadRequest", "The attestation holds no certificate that can be read.") from None
+
+
+def describe_certificate(der: bytes) -> JsonObject:
+    """The facts of a certificate that has been judged."""
+    return _described(x509.load_der_x509_certificate(der)).info
 
 
 def _parsed(text: str) -> x509.Certificate:

@@ -15,6 +15,7 @@ __all__ = ["PROVISIONING_ERRORS", "provisioning_error"]
 PROVISIONING_ERRORS: Mapping[str, int] = MappingProxyType(
     {
         "BadRequest": 400000,
+        "CustomAllocationFailed": 400207,
         "IotHubNotFound": 401001,
         "Unauthorized": 401002,
         "EnrollmentNotFound": 404201,
@@ -22,6 +23,7 @@ PROVISIONING_ERRORS: Mapping[str, int] = MappingProxyType(
         "OperationNotFound": 404203,
         "Conflict": 409000,
         "PreconditionFailed": 412000,
+        "ThrottlingException": 429001,
         "NotImplemented": 501000,
     }
 )

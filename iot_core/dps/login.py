@@ -1,9 +1,11 @@
-"""The user name of an MQTT CONNECT to the provisioning service.
+"""How a device names itself to the provisioning service: in the user name of an MQTT CONNECT,
 
     {idScope}/registrations/{registrationId}/api-version=2019-03-31[&ClientVersion=…]
 
-Source: DPS documentation, "Communicate with your DPS using the MQTT protocol". No name of an IoT Hub is an ID scope, so
-the first segment tells such a log-in from a device's called "registrations".
+and over AMQP, in the user name and the addresses of links, by what is left of the api-version.
+
+Source: DPS documentation, "Communicate with your DPS using the MQTT protocol"; the device SDKs for Node.js and C. No
+name of an IoT Hub is an ID scope, so the first segment tells such a log-in from a device's called "registrations".
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from urllib.parse import unquote
 
 from iot_core.identity import validate_registration_id
 
-__all__ = ["ID_SCOPE", "ProvisioningLogin", "parse_login"]
+__all__ = ["ID_SCOPE", "ProvisioningLogin", "parse_login", "parse_registration"]
 
 ID_SCOPE = re.compile(r"0[nc][a-z][0-9A-Fa-f]{8}", re.ASCII)
 """What an ID scope looks like; ours begin with 0ne as those of the public cloud do."""
@@ -33,6 +35,14 @@ class ProvisioningLogin:
     def resource(self) -> str:
         """What a token for this registration names."""
         return f"{self.id_scope}/registrations/{self.registration_id}"
+
+
+def parse_registration(text: str) -> ProvisioningLogin | None:
+    """The registration that "scope/registrations/id" names, or None when the text is something else.
+
+    Raises IdentityError when it is, and the registration id is not allowed.
+    """
+    return parse_login(f"{text.rstrip('/')}/")
 
 
 def parse_login(username: str) -> ProvisioningLogin | None:

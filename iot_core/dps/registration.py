@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import enum
 from dataclasses import dataclass
+from typing import Any
 
 from iot_core.clock import iso
 from iot_core.json_types import JsonObject
@@ -41,8 +42,9 @@ class Status(enum.StrEnum):
 class Registration:
     """The last registration of a device.
 
-    ``group_id`` is None for an individual enrolment, ``credential`` names what it attested with: "symmetricKey" or
-    "x509", and ``slot`` which of the two keys. Times are unix seconds.
+    ``group_id`` is None for an individual enrolment, ``credential`` names what it attested with: "symmetricKey", "x509"
+    or "tpm", and ``slot`` which of the two keys. ``wrapped_key`` is the key of the hub's device, base64, as the TPM
+    takes it; ``payload`` what a webhook has for the device. Times are unix seconds.
     """
 
     registration_id: str
@@ -59,6 +61,8 @@ class Registration:
     assigned_hub: str | None = None
     error_code: int | None = None
     error_message: str | None = None
+    wrapped_key: str | None = None
+    payload: Any = None
 
 
 def accepted_body(registration: Registration) -> JsonObject:
@@ -68,11 +72,13 @@ def accepted_body(registration: Registration) -> JsonObject:
 
 def operation_body(registration: Registration) -> JsonObject:
     """The answer to a question how it went; also that to a refused registration, whose operation id is empty."""
-    group = {} if registration.group_id is None else {"enrollmentGroupId": registration.group_id}
+    how = {"enrollmentGroupId": registration.group_id, "authenticationKey": registration.wrapped_key}
+    shown = {name: value for name, value in how.items() if value is not None}
+    payload = {} if registration.payload is None else {"payload": registration.payload}
     return {
         "operationId": registration.operation_id,
         "status": str(registration.status),
-        "registrationState": {registration.credential: group, **state_body(registration)},
+        "registrationState": {registration.credential: shown, **state_body(registration), **payload},
     }
 
 

@@ -88,6 +88,7 @@ REFUSALS: Mapping[str, Known] = MappingProxyType(
         "RequestBodyTooLarge": Known(413, "The request body is too large and exceeds the maximum permissible limit."),
         "InvalidRange": Known(416, "The range specified is invalid for the current size of the resource."),
         "InternalError": Known(500, "The server encountered an internal error; its log says why."),
+        "ServerBusy": Known(503, "The server is currently unable to receive requests. Please retry your request."),
         "NotImplemented": Known(501, "The requested operation is not implemented on the specified resource."),
     }
 )

@@ -25,7 +25,7 @@ from local_edge.agent.supervisor import Supervisor
 from local_edge.difference import difference
 from local_edge.engines.base import Engine
 from local_edge.errors import DeploymentError, EdgeError, EngineError, UpstreamError
-from transport.certificates import write_private
+from transport.private_files import write_private
 
 __all__ = ["Agent", "AgentLink"]
 

@@ -19,11 +19,12 @@ from local_edge.edgehub.clients import ClientGoneError, Clients
 from local_edge.edgehub.config_keeper import OWN, ConfigKeeper
 from local_edge.edgehub.front import EdgeHubFront
 from local_edge.edgehub.login import LoginRules
-from local_edge.edgehub.messages import MessageStore, QueuedMessage
+from local_edge.edgehub.messages import Delivery, MessageStore, QueuedMessage
 from local_edge.edgehub.methods import MethodCall, MethodTimeoutError, ModuleAbsentError, ModuleMethods
 from local_edge.edgehub.pump import Pump
 from local_edge.edgehub.routes import DEFAULT_CONFIG, UPSTREAM, EdgeHubConfig, deliveries
 from local_edge.edgehub.subscriptions import SubscriptionStore
+from local_edge.edgehub.twin_changes import twin_change
 from local_edge.edgehub.twin_service import TwinService
 from local_edge.edgehub.twins import TwinStore
 from local_edge.errors import UpstreamError
@@ -120,7 +121,10 @@ class EdgeHub:
         if not chosen:
             _log.debug("a message of module %s matches no route", module)
             return
-        await self._messages.add(module, message, chosen, self._clock.now())
+        await self._keep(module, message, chosen)
+
+    async def _keep(self, sender: str, message: Message, chosen: Sequence[Delivery]) -> None:
+        await self._messages.add(sender, message, chosen, self._clock.now())
         for delivery in chosen:
             self._pump(delivery.endpoint).wake()
 
@@ -128,7 +132,11 @@ class EdgeHub:
         return await self._twins.get(module)
 
     async def reported(self, module: str, patch: dict[str, Any]) -> None:
+        """Return once the patch is stored, and told to everyone whom a route of twin changes names."""
         await self._twins.reported(module, patch)
+        change = twin_change(self._hub_config, self._config.device_id, module, patch)
+        if change.deliveries:
+            await self._keep(change.sender, change.message, change.deliveries)
 
     def module_changed(self, module: str) -> None:
         client = self._clients.get(module)

@@ -74,9 +74,10 @@ def parse_config(desired: Mapping[str, Any]) -> EdgeHubConfig:
     )
 
 
-def deliveries(config: EdgeHubConfig, sender: str, message: Message) -> list[Delivery]:
-    """Where `message` of module `sender` goes: each endpoint once, by the most urgent route that chose it."""
-    routed = _routed(sender, message)
+def deliveries(config: EdgeHubConfig, sender: str, message: Message, *, source: str | None = None) -> list[Delivery]:
+    """Where `message` of module `sender` goes: each endpoint once, by the most urgent route that chose it. Routes see
+    it as coming from `source`; left out, that is the sender and its output."""
+    routed = _routed(source or message_source(sender, message.system.get("outputName")), message)
     chosen: dict[str, Delivery] = {}
     for named in config.routes:
         if not named.route.accepts(routed):
@@ -99,9 +100,9 @@ def _endpoint_of(route: Route, sender: str) -> str:
     return f"{UPSTREAM}/{sender}"
 
 
-def _routed(sender: str, message: Message) -> RoutedMessage:
+def _routed(source: str, message: Message) -> RoutedMessage:
     return RoutedMessage(
-        source=message_source(sender, message.system.get("outputName")),
+        source=source,
         properties=message.properties,
         system_properties=edge_system_properties(message.system),
         body=message.body,

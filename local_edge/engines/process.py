@@ -15,6 +15,7 @@ from local_edge.engines import leftovers
 from local_edge.engines.base import ExitListener, LaunchSpec, ModuleExit
 from local_edge.engines.images import ImageTable
 from local_edge.engines.module_log import ModuleLog, log_path, read_log
+from local_edge.engines.monitoring_ports import MonitoringPorts
 from local_edge.engines.output import OutputPipe
 from local_edge.errors import EngineError
 
@@ -44,6 +45,7 @@ class ProcessEngine:
         self._table = table
         self.home = home
         self._host = host
+        self._monitoring = MonitoringPorts(host)
         self._clock = clock
         self._stop_patience_s = stop_patience_s
         self._running: dict[str, _Running] = {}
@@ -103,10 +105,11 @@ class ProcessEngine:
         folder = self.home / "modules" / spec.name
         temporary = folder / "tmp"
         temporary.mkdir(parents=True, exist_ok=True, mode=0o700)
+        own = {"TMPDIR": str(temporary), **self._monitoring.environment(spec.name, spec.ports)}
         return await asyncio.create_subprocess_exec(
             *command,
             cwd=folder,
-            env=self._base_environment() | {"TMPDIR": str(temporary)} | dict(spec.environment),
+            env=self._base_environment() | own | dict(spec.environment),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,

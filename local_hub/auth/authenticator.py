@@ -20,7 +20,8 @@ from iot_core.identity import Identity
 from iot_core.sas import SasToken
 from iot_core.topics import ConnectInfo
 from local_hub.auth.authorities import Authorities
-from local_hub.auth.policies import Permission, Policies
+from local_hub.auth.permissions import Permission
+from local_hub.auth.policies import Policies
 from local_hub.auth.x509 import X509_TYPES, check_certificate
 from local_hub.config import HubConfig
 from local_hub.json_text import dump
@@ -33,6 +34,7 @@ NEVER = math.inf
 """When a log-in by certificate expires: a connection that stands outlives its certificate."""
 _EDGE_RIGHTS = Permission.REGISTRY_READ | Permission.REGISTRY_WRITE
 _PORT = re.compile(r":\d+$")
+_BEARER = "bearer "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +199,8 @@ class Authenticator:
 
 
 def _parsed(token_text: str) -> SasToken:
+    if token_text[: len(_BEARER)].lower() == _BEARER:
+        raise _refused("Microsoft Entra tokens are not taken by this local hub: use a shared access signature.")
     try:
         return sas.parse(token_text)
     except SasError as error:

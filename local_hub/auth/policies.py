@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import sqlite3
 from dataclasses import dataclass, field
 
@@ -10,30 +9,12 @@ from iot_core.connection_string import ConnectionString
 from iot_core.errors import HubError
 from iot_core.hub_errors import hub_error
 from iot_core.identity import generate_key
+from local_hub.auth.permissions import DEFAULT_RIGHTS, Permission
 from local_hub.home import OWNER
 from local_hub.json_text import dump, load
 from transport.store import Store
 
-__all__ = ["DEFAULT_RIGHTS", "Permission", "Policies", "Policy"]
-
-
-class Permission(enum.Flag):
-    """The four rights a policy may hold."""
-
-    REGISTRY_READ = enum.auto()
-    REGISTRY_WRITE = enum.auto()
-    SERVICE_CONNECT = enum.auto()
-    DEVICE_CONNECT = enum.auto()
-
-
-DEFAULT_RIGHTS = {
-    OWNER: ~Permission(0),
-    "service": Permission.SERVICE_CONNECT,
-    "device": Permission.DEVICE_CONNECT,
-    "registryRead": Permission.REGISTRY_READ,
-    "registryReadWrite": Permission.REGISTRY_READ | Permission.REGISTRY_WRITE,
-}
-"""The policies every new hub has."""
+__all__ = ["Policies", "Policy"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from iot_core.storage.account import StorageAccount
 from local_hub.json_text import dump, load
 from transport.store import Store
 
-__all__ = ["ACCOUNT_NAME", "account_at", "load_account_key"]
+__all__ = ["ACCOUNT_NAME", "account_at", "is_blob_path", "load_account_key"]
 
 ACCOUNT_NAME = "edgeyard"
 """The first segment of every path of the endpoint; no path of IoT Hub begins with it."""
@@ -27,6 +27,11 @@ async def load_account_key(store: Store) -> str:
 def account_at(host: str, key: str) -> StorageAccount:
     """The account as it is reached by ``host`` ("localhost:8443")."""
     return StorageAccount(name=ACCOUNT_NAME, key=key, blob_endpoint=f"https://{host}/{ACCOUNT_NAME}")
+
+
+def is_blob_path(raw_path: str) -> bool:
+    """Whether a path, as it came on the wire, is the endpoint's and not IoT Hub's."""
+    return raw_path.partition("?")[0].split("/")[1:2] == [ACCOUNT_NAME]
 
 
 def _load_or_create(connection: sqlite3.Connection) -> str:

@@ -26,18 +26,14 @@ from local_hub.blobs.account import ACCOUNT_NAME, account_at
 from local_hub.blobs.blob_store import BlobStore
 from local_hub.blobs.call import Call, Reply, Streamed
 from local_hub.blobs.operations import Target, check_headers, find_operation
+from local_hub.controls.faults import CutError, FaultKind, Faults, LostError
 
-__all__ = ["BlobEndpoint", "is_blob_path"]
+__all__ = ["BlobEndpoint"]
 
 DEFAULT_VERSION = "2018-03-28"
 """What ``x-ms-version`` of a reply says when neither the request nor its signature names one."""
 
 _log = logging.getLogger(__name__)
-
-
-def is_blob_path(raw_path: str) -> bool:
-    """Whether a path, as it came on the wire, is the endpoint's and not IoT Hub's."""
-    return raw_path.partition("?")[0].split("/")[1:2] == [ACCOUNT_NAME]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,15 +57,18 @@ class _Grant:
 
 
 class BlobEndpoint:
-    """Answers with what ``blobs`` keeps; ``key`` is the account's."""
+    """Answers with what ``blobs`` keeps; ``key`` is the account's. A fault of a device strikes blobs under its name."""
 
-    def __init__(self, blobs: BlobStore, clock: Clock, key: str) -> None:
+    def __init__(self, blobs: BlobStore, clock: Clock, key: str, faults: Faults) -> None:
         self._blobs = blobs
+        self._faults = faults
         self._clock = clock
         self._key = key
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Never raises but for a connection that went away."""
+        """Raises for a connection that went away, and LostError and CutError where a fault wants the request to vanish
+        or the connection to end.
+        """
         request_id = str(uuid.uuid4())
         try:
             with contextlib.ExitStack() as stack:
@@ -79,7 +78,7 @@ class BlobEndpoint:
             return self._refuse(request, refusal, request_id)
         except web.RequestPayloadError:
             return self._refuse(request, refused("InvalidInput", "The body is not what its headers say."), request_id)
-        except ConnectionError:
+        except (ConnectionError, LostError, CutError):
             raise
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
@@ -87,6 +86,8 @@ class BlobEndpoint:
 
     async def _handle(self, request: web.BaseRequest, stack: contextlib.ExitStack) -> Reply:
         asked = _read(request)
+        if self._faults.active:
+            await self._strike(asked.resource.blob.partition("/")[0] or None)
         operation = find_operation(asked.target, asked.verb, asked.query)
         account = account_at(request.headers.get("Host", ""), self._key)
         grant = self._authorize(request, asked, operation.need)
@@ -107,6 +108,14 @@ class BlobEndpoint:
             stack=stack,
         )
         return await operation.handler(call)
+
+    async def _strike(self, device: str | None) -> None:
+        """Hold a request for as long as faults want; StorageRefusal, LostError, CutError."""
+        await self._faults.pass_by(device)
+        if self._faults.strikes(FaultKind.REFUSE, device):
+            raise refused("AuthenticationFailed")
+        if self._faults.strikes(FaultKind.THROTTLE, device):
+            raise refused("ServerBusy")
 
     def _authorize(self, request: web.BaseRequest, asked: _Asked, need: Need) -> _Grant:
         """By the signature in the query, or the account's key; StorageRefusal."""

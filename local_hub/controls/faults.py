@@ -6,9 +6,11 @@ admin door throws the switches. Times run by the hub's clock.
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import itertools
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from iot_core.clock import Clock, iso
@@ -90,6 +92,7 @@ class Faults:
         self._chance = chance or random.Random()
         self._faults: list[Fault] = []
         self._numbers = itertools.count(1)
+        self._late: set[asyncio.Task[None]] = set()
 
     def add(
         self,
@@ -151,6 +154,28 @@ class Faults:
             raise LostError("dropped by a fault")
         if self.strikes(FaultKind.DISCONNECT, device):
             raise CutError("cut by a fault")
+
+    def let_go(self, device: str | None, send: Callable[[], object]) -> bool:
+        """Call ``send`` now, later or never, as faults want; whether it is or will be called."""
+        wait = self.outgoing(device) if self.active else 0.0
+        if wait:
+            task = asyncio.create_task(self._send_later(wait, send))
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
+        elif wait is not None:
+            send()
+        return wait is not None
+
+    async def stop(self) -> None:
+        """Send nothing any more of what waits."""
+        late = list(self._late)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    async def _send_later(self, wait: float, send: Callable[[], object]) -> None:
+        await until(self._clock, self._clock.monotonic() + wait)
+        send()
 
     def outgoing(self, device: str | None) -> float | None:
         """How many seconds what goes out to a device has to wait, mostly 0.0; None: it vanishes."""

@@ -14,7 +14,10 @@ from iot_core.limits import TIERS
 from local_hub.config import HubConfig
 from local_hub.queries.lag import INDEX_LAG_S
 
-__all__ = ["like_azure"]
+__all__ = ["LIKE_AZURE_VARIABLE", "like_azure"]
+
+LIKE_AZURE_VARIABLE = "EDGEYARD_LIKE_AZURE"
+"""Environment variable that stands for the option: test suites run again with it."""
 
 _FORM = re.compile(r"([A-Za-z]\d)(?::(\d{1,4}))?")
 

@@ -21,15 +21,16 @@ class DailyQuota:
     def __init__(self, clock: Clock, tier: Tier, units: int) -> None:
         self._clock = clock
         self._meter = tier.message_meter_bytes
-        self._day = -1
+        self.day = 0
+        """Counted from 1970-01-01; ``used`` belongs to it."""
         self.allowed = tier.daily_messages_per_unit * units
         self.used = 0
 
     def charge(self, size: int) -> HubError | None:
         """Count a message of ``size`` bytes; the refusal instead when the day's messages are used up."""
         day = int(self._clock.now() // _DAY_S)
-        if day != self._day:
-            self._day, self.used = day, 0
+        if day != self.day:
+            self.day, self.used = day, 0
         if self.used >= self.allowed:
             text = "Total number of messages on IotHub exceeded the allocated quota. Max allowed message count"
             return hub_error("IotHubQuotaExceeded", f"{text}: {self.allowed}")

@@ -12,7 +12,7 @@ import sqlite3
 from typing import Any
 
 from iot_core import query
-from iot_core.clock import Clock, iso
+from iot_core.clock import Clock
 from iot_core.dps import Kind, attestation_body, parse_enrollment, provisioning_error, state_body
 from iot_core.dps.registration import etag_of
 from iot_core.errors import HubError, QueryError
@@ -23,6 +23,7 @@ from local_hub.dps.rows import (
     load_enrollment,
     load_enrollments,
     load_registration,
+    printed,
     save_enrollment,
 )
 from local_hub.preconditions import ANY
@@ -51,7 +52,7 @@ class Enrollments:
             row = _stored(connection, kind, enrollment_id)
             found = load_registration(connection, enrollment_id) if kind is Kind.INDIVIDUAL else None
             own = found is not None and found.group_id is None
-            return _printed(row) | ({"registrationState": state_body(found)} if found is not None and own else {})
+            return printed(row) | ({"registrationState": state_body(found)} if found is not None and own else {})
 
         return self._store.read(work)
 
@@ -69,7 +70,7 @@ class Enrollments:
         def work(connection: sqlite3.Connection) -> EnrollmentRow:
             return self._put(connection, kind, enrollment_id, body, if_match)
 
-        return _printed(await self._store.write(work), secret=True)
+        return printed(await self._store.write(work), secret=True)
 
     async def delete(self, kind: Kind, enrollment_id: str, if_match: str | None) -> None:
         """Delete with the registrations made through it; HubError EnrollmentNotFound, PreconditionFailed."""
@@ -82,7 +83,7 @@ class Enrollments:
         """
 
         def work(connection: sqlite3.Connection) -> list[JsonObject]:
-            return [_printed(row) for row in load_enrollments(connection, kind)]
+            return [printed(row) for row in load_enrollments(connection, kind)]
 
         documents = self._store.read(work)
         return _selected(text, _LISTS[kind], documents) if text.strip() else documents
@@ -143,16 +144,6 @@ def _stored(connection: sqlite3.Connection, kind: Kind, enrollment_id: str) -> E
 def _check(row: EnrollmentRow, if_match: str | None) -> None:
     if if_match not in (None, ANY, row.etag):
         raise provisioning_error("PreconditionFailed", "Precondition failed: the etag is not the enrollment's.")
-
-
-def _printed(row: EnrollmentRow, *, secret: bool = False) -> JsonObject:
-    return {
-        **row.enrollment.document,
-        "attestation": attestation_body(row.enrollment, secret=secret),
-        "etag": row.etag,
-        "createdDateTimeUtc": iso(row.created),
-        "lastUpdatedDateTimeUtc": iso(row.updated),
-    }
 
 
 def _selected(text: str, collection: str, documents: list[JsonObject]) -> list[JsonObject]:

@@ -7,11 +7,15 @@ from iot_core.errors import SasError
 from local_hub.auth.authenticator import Permission, Principal
 from local_hub.changes import Core
 from local_hub.config import HubConfig
+from local_hub.controls.faults import Faults
+from local_hub.dps.admission import ProvisioningAdmission
+from local_hub.dps.allocation import Allocator
 from local_hub.dps.assignment import Assignment
 from local_hub.dps.attestation import unauthorized
 from local_hub.dps.enrollments import Enrollments
 from local_hub.dps.identity import OWNER, ServiceIdentity, load_or_create
 from local_hub.dps.registrations import Registrations
+from local_hub.dps.webhook import allocate
 from local_hub.registry.registry import Registry
 from local_hub.twins.twins import Twins
 
@@ -19,13 +23,16 @@ __all__ = ["Provisioning"]
 
 
 class Provisioning:
-    """``load`` first; then ``enrollments`` are for services and ``registrations`` for devices."""
+    """``load`` first; then ``enrollments`` are for services and ``registrations`` for devices. The fronts ask
+    ``admission`` for each request.
+    """
 
     identity: ServiceIdentity
     registrations: Registrations
 
-    def __init__(self, core: Core, registry: Registry, twins: Twins, config: HubConfig) -> None:
+    def __init__(self, core: Core, registry: Registry, twins: Twins, config: HubConfig, faults: Faults) -> None:
         self._core = core
+        self.admission = ProvisioningAdmission(core.clock, faults, throttle=config.throttle)
         self._assignment = Assignment(registry, twins, core.clock)
         self._config = config
         self._names = frozenset(name.lower() for name in config.host_names)
@@ -34,13 +41,13 @@ class Provisioning:
     async def load(self) -> None:
         """Read who the service is, or make it."""
         self.identity = await self._core.store.write(load_or_create)
-        self.registrations = Registrations(
-            self._core,
-            self._assignment,
-            id_scope=self.identity.id_scope,
+        allocator = Allocator(
+            self._core.store,
+            allocate,
             assigned_hub=self._config.client_host,
             linked=self._names | {f"{self._config.hub_name}.azure-devices.net".lower()},
         )
+        self.registrations = Registrations(self._core, self._assignment, allocator, id_scope=self.identity.id_scope)
 
     def authorize(self, token_text: str, resource: str) -> Principal:
         """A service's call on ``resource`` ("host/enrollments/e").

@@ -2,54 +2,71 @@
 Registration State").
 
 A device is assigned while it asks, in one commit with its registration; the service says "assigning" nevertheless and
-tells the outcome when it is asked for the operation.
+tells the outcome when it is asked for the operation. Where a webhook allocates, it is asked before that commit.
 """
 
 from __future__ import annotations
 
+import base64
 import os
 import sqlite3
 import uuid
 from dataclasses import replace
 
-from iot_core.dps import Registration, Status, provisioning_error
+from iot_core.dps import Registration, Status, Tpm, provisioning_error
 from iot_core.dps.registration import AGAIN, INITIAL, etag_of
 from iot_core.errors import HubError
-from iot_core.identity import Identity
+from iot_core.identity import Identity, generate_key
+from iot_core.json_types import JsonObject
 from local_hub.changes import Change, Core
+from local_hub.dps.allocation import Allocator, Decision, is_again
 from local_hub.dps.assignment import Assignment
-from local_hub.dps.attestation import Attempt, Attested, attest, unauthorized
+from local_hub.dps.attestation import Attempt, Attested, attest, tpm_enrollment, unauthorized
+from local_hub.dps.challenges import Challenges
 from local_hub.dps.rows import delete_registration, load_registration, load_registrations, save_registration
 from local_hub.preconditions import ANY
+from local_hub.registry.identity_body import authentication_of
+from local_hub.rows import load_record
 
 __all__ = ["Registrations"]
 
 
 class Registrations:
-    """``assigned_hub`` is the host that devices are told; ``linked`` are all names of this hub, lower case."""
+    """``id_scope`` is what devices have to name."""
 
-    def __init__(
-        self, core: Core, assignment: Assignment, *, id_scope: str, assigned_hub: str, linked: frozenset[str]
-    ) -> None:
+    def __init__(self, core: Core, assignment: Assignment, allocator: Allocator, *, id_scope: str) -> None:
         self._core = core
         self._assignment = assignment
+        self._allocator = allocator
+        self._challenges = Challenges()
         self._id_scope = id_scope
-        self._assigned_hub = assigned_hub
-        self._linked = linked
 
     # -- for devices; HubError Unauthorized when the device is not who it says
 
-    def check(self, attempt: Attempt) -> None:
+    def check(self, attempt: Attempt) -> Attested:
         """Returns when the device may ask."""
-        self._core.store.read(lambda connection: self._attested(connection, attempt))
+        return self._core.store.read(lambda connection: self._attested(connection, attempt))
+
+    def takes_tpm(self, attempt: Attempt) -> bool:
+        """Whether a device that shows neither token nor certificate may ask for a challenge."""
+        wanted = attempt.login.registration_id
+        return self._is_ours(attempt) and self._core.store.read(lambda each: tpm_enrollment(each, wanted)) is not None
+
+    def challenge(self, attempt: Attempt) -> str:
+        """The key that the device's TPM has to sign with, wrapped for it, base64; HubError BadRequest too."""
+        wanted = attempt.login.registration_id
+        found = self._core.store.read(lambda connection: tpm_enrollment(connection, wanted))
+        if not self._is_ours(attempt) or found is None or attempt.tpm is None or not attempt.tpm.fit(found[1]):
+            raise unauthorized()
+        return attempt.tpm.wrap(self._challenges.key(*found, self._core.token_clock.now()))
 
     async def register(self, attempt: Attempt) -> Registration:
         """Assign the device to the hub; the registration says how that went, and is on disk."""
         # First without the writer, which nobody may keep busy who is not let in.
-        self.check(attempt)
+        decision = await self._allocator.decide(self.check(attempt), attempt)
 
         def work(connection: sqlite3.Connection) -> Change[Registration]:
-            change = self._register(connection, self._attested(connection, attempt))
+            change = self._register(connection, self._attested(connection, attempt), attempt, decision)
             save_registration(connection, change.result)
             return change
 
@@ -92,39 +109,52 @@ class Registrations:
 
         await self._core.store.write(work)
 
-    def _attested(self, connection: sqlite3.Connection, attempt: Attempt) -> Attested:
-        if attempt.login.id_scope.lower() != self._id_scope.lower():
-            raise unauthorized()
-        return attest(connection, attempt, self._core.token_clock.now())
+    def _is_ours(self, attempt: Attempt) -> bool:
+        return attempt.login.id_scope.lower() == self._id_scope.lower()
 
-    def _register(self, connection: sqlite3.Connection, attested: Attested) -> Change[Registration]:
+    def _attested(self, connection: sqlite3.Connection, attempt: Attempt) -> Attested:
+        if not self._is_ours(attempt):
+            raise unauthorized()
+        return attest(connection, attempt, self._challenges, self._core.token_clock.now())
+
+    # -- inside the write
+
+    def _register(
+        self, connection: sqlite3.Connection, attested: Attested, attempt: Attempt, decision: Decision
+    ) -> Change[Registration]:
         before = load_registration(connection, attested.registration_id)
         base, enrollment = self._record(attested, before), attested.enrollment
         if not enrollment.enabled:
             return Change(result=replace(base, status=Status.DISABLED, operation_id=""))
         try:
-            if enrollment.iot_hubs and not self._linked & {_bare(name) for name in enrollment.iot_hubs}:
-                raise provisioning_error("IotHubNotFound", "IoTHub not found.")
-            return self._assign(connection, attested, base, before)
+            directed = self._allocator.follow(decision, enrollment)
+            base = replace(base, payload=directed.payload)
+            return self._assign(connection, replace(attested, enrollment=directed.enrollment), attempt, base, before)
         except HubError as error:
             failed = replace(base, status=Status.FAILED, error_code=error.code, error_message=error.message)
             return Change(result=failed)
 
     def _assign(
-        self, connection: sqlite3.Connection, attested: Attested, base: Registration, before: Registration | None
+        self,
+        connection: sqlite3.Connection,
+        attested: Attested,
+        attempt: Attempt,
+        base: Registration,
+        before: Registration | None,
     ) -> Change[Registration]:
-        again = before is not None and before.status is Status.ASSIGNED and before.group_id == attested.group_id
+        again = is_again(before, attested)
         # What the enrolment says of the device's id counts for first registrations only.
         known = before.device_id if before is not None and again else None
         device_id = known or attested.enrollment.device_id or attested.registration_id
-        change = self._assignment.assign(
-            connection, attested.enrollment, Identity(device_id), attested.authentication, again=again
-        )
+        identity = Identity(device_id)
+        authentication = attested.authentication or _own_key(connection, identity)
+        change = self._assignment.assign(connection, attested.enrollment, identity, authentication, again=again)
         assigned = replace(
             base,
             device_id=device_id,
-            assigned_hub=self._assigned_hub,
+            assigned_hub=self._allocator.assigned_hub,
             substatus=AGAIN if again else INITIAL,
+            wrapped_key=_wrapped(attempt, attested, authentication),
         )
         return Change(result=assigned, pushes=change.pushes, events=change.events, ended=change.ended)
 
@@ -144,6 +174,24 @@ class Registrations:
         )
 
 
+def _own_key(connection: sqlite3.Connection, identity: Identity) -> JsonObject:
+    """For a device that has a TPM: the keys that it has on the hub, else new ones."""
+    record = load_record(connection, identity)
+    if record is not None and record.authentication.get("type") == "sas":
+        return record.authentication
+    keys = {"primaryKey": generate_key(), "secondaryKey": generate_key()}
+    return authentication_of({"symmetricKey": keys}, may_be_none=False)
+
+
+def _wrapped(attempt: Attempt, attested: Attested, authentication: JsonObject) -> str | None:
+    """The primary key as the TPM takes it; HubError BadRequest without the TPM's keys."""
+    if not isinstance(attested.enrollment.attestation, Tpm):
+        return None
+    if attempt.tpm is None:
+        raise provisioning_error("BadRequest", "A registration by TPM needs tpm with its two keys in the body.")
+    return attempt.tpm.wrap(base64.b64decode(authentication["symmetricKey"]["primaryKey"]))
+
+
 def _stored(
     connection: sqlite3.Connection, registration_id: str, missing: str = "RegistrationNotFound"
 ) -> Registration:
@@ -156,7 +204,3 @@ def _stored(
 
 def _operation_id() -> str:
     return f"4.{os.urandom(8).hex()}.{uuid.UUID(bytes=os.urandom(16), version=4)}"
-
-
-def _bare(name: str) -> str:
-    return name.partition(":")[0].lower()

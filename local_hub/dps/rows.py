@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from iot_core.dps import Enrollment, Kind, Registration, Status, parse_enrollment
+from iot_core.clock import iso
+from iot_core.dps import Enrollment, Kind, Registration, Status, attestation_body, parse_enrollment
+from iot_core.json_types import JsonObject
 from local_hub.json_text import dump, load
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "load_enrollments",
     "load_registration",
     "load_registrations",
+    "printed",
     "save_enrollment",
     "save_registration",
 ]
@@ -61,6 +64,17 @@ def delete_enrollment(connection: sqlite3.Connection, enrollment: Enrollment) ->
     connection.execute("DELETE FROM dps_enrollments WHERE kind = ? AND key = ?", (enrollment.kind.value, key))
     own = "group_key = ?" if enrollment.kind is Kind.GROUP else "key = ? AND group_key = ''"
     connection.execute(f"DELETE FROM dps_registrations WHERE {own}", (key,))
+
+
+def printed(row: EnrollmentRow, *, secret: bool = False) -> JsonObject:
+    """The enrolment as services read it, with keys and certificates where it is ``secret``."""
+    return {
+        **row.enrollment.document,
+        "attestation": attestation_body(row.enrollment, secret=secret),
+        "etag": row.etag,
+        "createdDateTimeUtc": iso(row.created),
+        "lastUpdatedDateTimeUtc": iso(row.updated),
+    }
 
 
 def load_registration(connection: sqlite3.Connection, registration_id: str) -> Registration | None:

@@ -1,12 +1,11 @@
 """The built-in endpoint: the Event Hub that IoT Hub keeps device-to-cloud messages in, without a protocol.
 
-`EventHub` is where to begin: partitions, consumer groups, readers. `amqp_message` is an event as Event Hubs clients see
-it. Source: IoT Hub documentation, "Read device-to-cloud messages from the built-in endpoint".
+`EventHub` is where to begin: partitions, consumer groups, readers; module ``amqp_message`` has an event as Event Hubs
+clients see it. Source: IoT Hub documentation, "Read device-to-cloud messages from the built-in endpoint".
 """
 
 from __future__ import annotations
 
-from local_hub.eventhub.amqp_message import amqp_message
 from local_hub.eventhub.event_hub import EventHub
 from local_hub.eventhub.groups import DEFAULT_GROUP, ConsumerGroups
 from local_hub.eventhub.messages import TELEMETRY, Envelope, HubMessage
@@ -33,5 +32,4 @@ __all__ = [
     "Position",
     "ReceiverStolenError",
     "Receivers",
-    "amqp_message",
 ]

@@ -36,7 +36,7 @@ from local_hub.fronts.admin_controls import Controls, control_routes
 from local_hub.fronts.admin_events import event_routes, partition_events
 from local_hub.fronts.admin_files import get_file_notifications
 from local_hub.hub import Hub
-from transport.certificates import write_private
+from transport.private_files import write_private
 
 __all__ = ["AdminFront", "new_token"]
 

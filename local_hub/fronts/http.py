@@ -16,18 +16,20 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
+from iot_core.dps.registration import RETRY_AFTER_S
 from iot_core.errors import HubError, InputError
 from iot_core.hub_errors import hub_error
 from local_hub.auth.authenticator import Principal
-from local_hub.auth.policies import Permission
-from local_hub.blobs.endpoint import is_blob_path
+from local_hub.auth.permissions import Permission
+from local_hub.blobs.account import is_blob_path
 from local_hub.controls.faults import CutError, LostError
+from local_hub.dps.admission import kind_of
 from local_hub.fronts import refusals
 from local_hub.fronts.envelopes import Envelope, error_body
 from local_hub.fronts.http_connection import HttpConnection
 from local_hub.fronts.rest.call import Call, Reply, identity_of
 from local_hub.fronts.rest.operations import operation_of
-from local_hub.fronts.rest.routes import Match, allowed_methods, match, segments_of
+from local_hub.fronts.rest.routes import Match, Route, allowed_methods, match, segments_of
 from local_hub.fronts.websocket import ProtocolFactories
 from local_hub.hub import Hub
 
@@ -85,14 +87,15 @@ class HttpFront:
         await self._server.shutdown(_CLOSE_S)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        if is_blob_path(request.raw_path) and self._hub.files.blob_endpoint is not None:
-            answered = await self._hub.files.blob_endpoint.answer(request)
-            self._note(request, None, str(answered.status))
-            return answered
+        blobs = self._hub.files.blob_endpoint if is_blob_path(request.raw_path) else None
         segments = segments_of(request.raw_path)
-        found = match(request.method, segments)
+        found = match(request.method, segments) if blobs is None else None
         try:
-            response = await self._respond(request, found, segments)
+            response: web.StreamResponse
+            if blobs is not None:
+                response = await blobs.answer(request)
+            else:
+                response = await self._respond(request, found, segments)
         except (LostError, CutError) as error:
             self._note(request, found, str(error))
             if request.transport is not None:
@@ -131,17 +134,29 @@ class HttpFront:
         if found is None:
             raise _unmatched(request, segments)
         route = found.route
-        if route.handler is None:
-            raise refusals.not_built(f"{route.feature} ({route.verb} {route.path})")
         _check_api_version(request.query.get("api-version"))
-        admission, device = self._hub.admission, found.params.get("device")
-        admission.check_login(device)
+        self._check_login(found)
         principal = self._authorize(request, found, segments)
         await _invite_body(request)
         call = await _call(self._hub, request, found, principal)
-        if not admission.idle:
-            await admission.admit(device, operation_of(route), len(call.payload))
+        if not self._hub.admission.idle:
+            await self._admit(call, route)
         return await route.handler(call)
+
+    def _check_login(self, found: Match) -> None:
+        """HubError 401 while a fault refuses log-ins; over HTTPS each request is one."""
+        if found.route.envelope is Envelope.PROVISIONING:
+            self._hub.provisioning.admission.check_login(found.params.get("registration"))
+        else:
+            self._hub.admission.check_login(found.params.get("device"))
+
+    async def _admit(self, call: Call, route: Route) -> None:
+        """Hold a request for as long as faults and throttles want; HubError, LostError, CutError."""
+        if route.envelope is Envelope.PROVISIONING:
+            device = call.params.get("registration")
+            await self._hub.provisioning.admission.admit(device, kind_of(route.verb, device))
+        else:
+            await self._hub.admission.admit(call.params.get("device"), operation_of(route), len(call.payload))
 
     def _authorize(self, request: web.BaseRequest, found: Match, segments: tuple[str, ...]) -> Principal:
         """Who calls; HubError 401 unless token or certificate covers the resource and grants what the route needs.
@@ -161,7 +176,9 @@ class HttpFront:
             envelope = Envelope.REGISTRY
         body = error_body(error, envelope, self._hub.clock.now())
         response = _response(error.status, body, {envelope.header: error.name})
-        if error.status == HTTPStatus.TOO_MANY_REQUESTS:
+        if error.status == HTTPStatus.TOO_MANY_REQUESTS and envelope is Envelope.PROVISIONING:
+            response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        elif error.status == HTTPStatus.TOO_MANY_REQUESTS:
             # So does the service, which says nothing of Retry-After.
             response.force_close()
         return response

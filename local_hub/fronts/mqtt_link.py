@@ -289,13 +289,8 @@ class MqttLink:
 
     def _send(self, publish: Publish) -> None:
         """Send what the hub sends of its own accord; faults may delay it or let it vanish."""
-        faults = self._hub.admission.faults
-        wait = faults.outgoing(self.identity.device_id) if faults.active else 0.0
-        self._log.note("out", _kind_of(publish), len(publish.payload), "lost" if wait is None else "sent")
-        if wait:
-            asyncio.get_running_loop().call_later(wait, self._connection.send, publish)
-        elif wait is not None:
-            self._connection.send(publish)
+        leaves = self._hub.admission.faults.let_go(self.identity.device_id, partial(self._connection.send, publish))
+        self._log.note("out", _kind_of(publish), len(publish.payload), "sent" if leaves else "lost")
 
     def _next_packet_id(self) -> int:
         return next(number for number in self._packet_ids if not self._devicebound.uses(number))

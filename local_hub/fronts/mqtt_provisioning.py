@@ -10,23 +10,20 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
 
 import orjson
 
 from iot_core.dps import (
     RESPONSES,
-    ProvisioningLogin,
     Register,
-    Registration,
-    Status,
     StatusQuery,
-    accepted_body,
     operation_body,
     parse_login,
     parse_request,
-    provisioning_error,
     response_topic,
 )
 from iot_core.dps.registration import RETRY_AFTER_S
@@ -34,7 +31,10 @@ from iot_core.errors import EdgeyardError, HubError, InputError, MessageError
 from iot_core.json_types import JsonObject
 from iot_core.mqtt import NOT_AUTHORIZED, Connect, Publish, SubAck, Subscribe, UnsubAck, Unsubscribe
 from iot_core.sas import without_secrets
+from local_hub.controls.faults import CutError, LostError
+from local_hub.dps.admission import Kind
 from local_hub.dps.attestation import Attempt, unauthorized
+from local_hub.dps.requests import read_body, taken, with_body
 from local_hub.fronts import refusals
 from local_hub.fronts.envelopes import Envelope, error_body
 from local_hub.hub import Hub
@@ -84,7 +84,25 @@ class ProvisioningMqtt:
 
     def on_connect(self, connection: MqttServerProtocol, packet: Connect) -> None:
         """Log a device in, or refuse it with return code 5 and say why in the log."""
+        if self._hub.provisioning.admission.idle:
+            self._let_in(connection, packet)
+        else:
+            self._spawn(self._admit(connection, packet))
+
+    async def _admit(self, connection: MqttServerProtocol, packet: Connect) -> None:
+        """Let a device in where faults do; one that is lost is never answered."""
         try:
+            await self._hub.provisioning.admission.hold(packet.client_id)
+        except LostError:
+            _log.info("%s: connection lost by a fault", without_secrets(packet.client_id))
+        except CutError as error:
+            connection.close(str(error))
+        else:
+            self._let_in(connection, packet)
+
+    def _let_in(self, connection: MqttServerProtocol, packet: Connect) -> None:
+        try:
+            self._hub.provisioning.admission.check_login(packet.client_id)
             attempt = _attempt(connection, packet)
             if attempt.token:
                 self._hub.provisioning.registrations.check(attempt)
@@ -111,9 +129,7 @@ class ProvisioningMqtt:
             connection.close("the provisioning service takes no QoS 2, and few requests at a time")
             return
         client.pending += 1
-        task = asyncio.create_task(self._answer(connection, client, request, packet))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._spawn(self._answer(connection, client, request, packet))
 
     def on_subscribe(self, connection: MqttServerProtocol, packet: Subscribe) -> None:
         """Grant the one filter there is with at most QoS 1; another one ends the connection."""
@@ -141,13 +157,27 @@ class ProvisioningMqtt:
         connection.session = None
         self._open.discard(connection)
 
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     # -- requests
 
     async def _answer(
         self, connection: MqttServerProtocol, client: _Client, request: Register | StatusQuery, packet: Publish
     ) -> None:
-        topic, body = await self._result(client, request, packet.payload)
-        client.pending -= 1
+        try:
+            topic, body = await self._result(client, request, packet.payload)
+        except LostError:
+            if packet.qos:
+                connection.forget(packet.packet_id)
+            return
+        except CutError as error:
+            connection.close(str(error))
+            return
+        finally:
+            client.pending -= 1
         if packet.qos:
             connection.ack(packet.packet_id)
         if client.qos is not None:
@@ -155,11 +185,13 @@ class ProvisioningMqtt:
             connection.send(Publish(topic=topic, payload=body, qos=client.qos, packet_id=packet_id))
 
     async def _result(self, client: _Client, request: Register | StatusQuery, payload: bytes) -> tuple[str, bytes]:
-        """The topic and the body of the answer, refusals too."""
+        """The topic and the body of the answer, refusals too; LostError, CutError."""
         try:
             status, body = await self._handle(client.attempt, request, payload)
         except HubError as error:
             return self._refusal(error, request)
+        except (LostError, CutError):
+            raise
         except EdgeyardError:
             _log.exception("%s: a registration failed", client.attempt.login.registration_id)
             return self._refusal(refusals.internal_error(), request)
@@ -168,22 +200,18 @@ class ProvisioningMqtt:
 
     def _refusal(self, error: HubError, request: Register | StatusQuery) -> tuple[str, bytes]:
         body = error_body(error, Envelope.PROVISIONING, self._hub.clock.now())
-        return response_topic(error.status, request.request_id), body
+        wait = RETRY_AFTER_S if error.status == HTTPStatus.TOO_MANY_REQUESTS else None
+        return response_topic(error.status, request.request_id, wait), body
 
     async def _handle(
         self, attempt: Attempt, request: Register | StatusQuery, payload: bytes
     ) -> tuple[int, JsonObject]:
         registrations = self._hub.provisioning.registrations
+        kind = Kind.POLL if isinstance(request, StatusQuery) else Kind.REGISTRATION
+        await self._hub.provisioning.admission.admit(attempt.login.registration_id, kind)
         if isinstance(request, StatusQuery):
             return 200, operation_body(registrations.operation(attempt, request.operation_id))
-        _check_body(attempt.login, payload)
-        return _taken(await registrations.register(attempt))
-
-
-def _taken(registration: Registration) -> tuple[int, JsonObject]:
-    if registration.status is Status.DISABLED:
-        return 200, operation_body(registration)
-    return 202, accepted_body(registration)
+        return taken(await registrations.register(with_body(attempt, read_body(payload))))
 
 
 def _attempt(connection: MqttServerProtocol, packet: Connect) -> Attempt:
@@ -192,15 +220,3 @@ def _attempt(connection: MqttServerProtocol, packet: Connect) -> Attempt:
         raise unauthorized()
     token = (packet.password or b"").decode("utf-8", "replace")
     return Attempt(login=login, token=token, chain=connection.peer_chain_der)
-
-
-def _check_body(login: ProvisioningLogin, payload: bytes) -> None:
-    """HubError BadRequest unless the body is a JSON object for this registration; it may be empty."""
-    try:
-        body = orjson.loads(payload) if payload.strip() else {}
-    except orjson.JSONDecodeError as error:
-        raise provisioning_error("BadRequest", f"The body is not valid JSON: {error}.") from error
-    if not isinstance(body, dict):
-        raise provisioning_error("BadRequest", "The body must be a JSON object.")
-    if str(body.get("registrationId", login.registration_id)).lower() != login.registration_id.lower():
-        raise provisioning_error("BadRequest", "registrationId in the body is not the one of the user name.")

@@ -20,7 +20,7 @@ from local_hub.twins.twins import Twins
 if TYPE_CHECKING:
     from local_hub.registry.registry import Registry
 
-__all__ = ["apply"]
+__all__ = ["MODES", "apply", "apply_item"]
 
 _IDENTITY_FIELDS = (
     "status",
@@ -31,13 +31,14 @@ _IDENTITY_FIELDS = (
     "parentScopes",
     "managedBy",
 )
-_MODES = {
+MODES = {
     mode.lower(): mode
     for mode in (
         *("create", "update", "updateIfMatchETag", "delete", "deleteIfMatchETag"),
         *("updateTwin", "updateTwinIfMatchETag", "createOrUpdate", "createOrUpdateIfMatchETag"),
     )
 }
+"""importMode in small letters, as callers mix them → its name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,11 +84,11 @@ def _identity_of(item: Any) -> Identity:
 
 
 async def _one(registry: Registry, twins: Twins, identity: Identity, item: JsonObject) -> _Outcome:
-    operation = _MODES.get(str(item.get("importMode") or "create").lower())
+    operation = MODES.get(str(item.get("importMode") or "create").lower())
     try:
         if operation is None:
             raise hub_error("ArgumentInvalid", f"importMode {str(item.get('importMode'))[:40]!r} is not known.")
-        return _Outcome(warning=await _apply(registry, twins, identity, item, operation))
+        return _Outcome(warning=await apply_item(registry, twins, identity, item, operation))
     except HubError as error:
         return _Outcome(
             error={
@@ -100,10 +101,10 @@ async def _one(registry: Registry, twins: Twins, identity: Identity, item: JsonO
         )
 
 
-async def _apply(
+async def apply_item(
     registry: Registry, twins: Twins, identity: Identity, item: JsonObject, mode: str
 ) -> JsonObject | None:
-    """Apply an item; its warning, if any."""
+    """Apply an item by one of ``MODES``; its warning, if any. HubError."""
     checks = mode.endswith("IfMatchETag")
     if mode.startswith("updateTwin"):
         await twins.patch(identity, _twin_of(item), _etag(item, "twinETag") if checks else ANY)

@@ -48,10 +48,11 @@ SOURCES: Final = MappingProxyType(
         "TwinChangeEvents": "twinChangeEvents",
         "DeviceLifecycleEvents": "deviceLifecycleEvents",
         "DeviceConnectionStateEvents": "deviceConnectionStateEvents",
+        "DigitalTwinChangeEvents": "digitalTwinChangeEvents",
     }
 )
 """A route's source → the message source it takes."""
-_REFUSED_SOURCES: Final = ("DigitalTwinChangeEvents", "DeviceJobLifecycleEvents", "MqttBrokerMessages")
+_REFUSED_SOURCES: Final = ("DeviceJobLifecycleEvents", "MqttBrokerMessages")
 _REFUSED_ENDPOINTS: Final = (
     "eventHubs",
     "serviceBusQueues",

@@ -27,11 +27,12 @@ __all__ = ["TwinChange", "difference", "patched", "replaced", "reported_patched"
 class TwinChange:
     """A twin after a write.
 
-    ``push`` is what the device must hear of; the other parts are what a change event carries, each None when its
-    section was not touched; ``touched`` is False when the body had nothing to write.
+    ``before`` is the twin as it was; ``push`` is what the device must hear of; the other parts are what a change event
+    carries, each None when its section was not touched; ``touched`` is False when the body had nothing to write.
     """
 
     record: Record
+    before: Record | None = None
     push: JsonObject | None = None
     tags: JsonObject | None = None
     desired: JsonObject | None = None
@@ -43,20 +44,20 @@ def patched(record: Record, body: JsonObject, if_match: str | None, now: float) 
     """Merge the body's ``tags`` and ``properties.desired``; anything else in it is ignored."""
     check_etag(wanted_etag(if_match), twin_etag(record.twin_etag))
     with _twin_rules():
-        return _patched(record, body, now)
+        return replace(_patched(record, body, now), before=record)
 
 
 def replaced(record: Record, body: JsonObject, if_match: str | None, now: float) -> TwinChange:
     """Make ``tags`` and ``properties.desired`` exactly those of the body, empty where it has none."""
     check_etag(wanted_etag(if_match), twin_etag(record.twin_etag))
     with _twin_rules():
-        return _replaced(record, body, now)
+        return replace(_replaced(record, body, now), before=record)
 
 
 def with_desired(record: Record, document: JsonObject, now: float) -> TwinChange:
     """Make the desired properties exactly ``document``; tags stay."""
     with _twin_rules():
-        return _with_desired(record, document, now)
+        return replace(_with_desired(record, document, now), before=record)
 
 
 def reported_patched(record: Record, patch: JsonObject, base_version: int | None, now: float) -> TwinChange:
@@ -66,7 +67,8 @@ def reported_patched(record: Record, patch: JsonObject, base_version: int | None
         raise precondition_failed()
     with _twin_rules():
         reported = record.reported.patched(patch, iso(now))
-    return TwinChange(record=replace(record, reported=reported), reported=_change_view(reported, patch))
+    after = replace(record, reported=reported)
+    return TwinChange(record=after, before=record, reported=_change_view(reported, patch))
 
 
 def difference(old: JsonObject, new: JsonObject) -> JsonObject:

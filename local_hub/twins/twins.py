@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from iot_core.errors import HubError
 from iot_core.hub_errors import hub_error
@@ -47,14 +47,14 @@ class Twins:
         HubError DeviceNotFound, PreconditionFailed, or ArgumentInvalid for what a twin may not hold.
         """
         now = self._core.clock.now()
-        return await self._write(
+        return await self.write(
             identity, "updateTwin", lambda record: twin_changes.patched(record, body, if_match, now)
         )
 
     async def replace(self, identity: Identity, body: JsonObject, if_match: str | None) -> JsonObject:
         """Replace tags and desired properties, empty where the body has none; returns and raises as ``patch``."""
         now = self._core.clock.now()
-        return await self._write(
+        return await self.write(
             identity, "replaceTwin", lambda record: twin_changes.replaced(record, body, if_match, now)
         )
 
@@ -98,13 +98,23 @@ class Twins:
         """What follows from a changed twin: a push to its device, and an event when anybody listens."""
         identity = change.record.identity
         push = (Push(identity=identity, patch=change.push),) if change.push is not None else ()
-        if change.touched and self._core.wants("twinChangeEvents"):
-            events: tuple[Event, ...] = (self._shapes.twin_changed(change, operation, self._core.clock.now()),)
-        else:
-            events = ()
-        return Change(result=change.record, pushes=push, events=events)
+        return Change(result=change.record, pushes=push, events=tuple(self._events_of(change, operation)))
 
-    async def _write(self, identity: Identity, operation: str, change_of: Callable[[Record], TwinChange]) -> JsonObject:
+    def _events_of(self, change: TwinChange, operation: str) -> Iterator[Event]:
+        now = self._core.clock.now()
+        if change.touched and self._core.wants("twinChangeEvents"):
+            yield self._shapes.twin_changed(change, operation, now)
+        # They repeat what the other says: whoever only looks on is not told twice.
+        if change.touched and self._core.routing.wants("digitalTwinChangeEvents"):
+            event = self._shapes.digital_twin_changed(change, now)
+            if event is not None:
+                yield event
+
+    async def write(self, identity: Identity, operation: str, change_of: Callable[[Record], TwinChange]) -> JsonObject:
+        """Change a twin by a function of its record, and return the full twin; raises what that does, and HubError
+        DeviceNotFound. ``operation`` names the change in events.
+        """
+
         def work(connection: sqlite3.Connection) -> Change[Record]:
             return self.save(connection, change_of(stored(connection, identity)), operation)
 

@@ -1,1 +1,1 @@
-"""What the modules share: delivery to outputs, JSON message bodies, an HTTP server that says why a port is refused."""
+"""What the modules share: the frame of a process with health and metrics, delivery to outputs, bodies, HTTP, models."""

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from iot_core.errors import InputError
 
-__all__ = ["port_number", "serving"]
+__all__ = ["port_number", "port_refused", "serving"]
 
 READ_BUFFER = 4 * 1024 * 1024
 """Bytes a connection may hold before reading pauses: a tensor of 3 x 224 x 224 in JSON arrives without a pause."""
@@ -39,6 +39,11 @@ async def _listen(runner: web.AppRunner, host: str, port: int, remedy: str) -> i
     try:
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
-        reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror or error})"
-        raise InputError(f"port {port} on {host} {reason}: {remedy}") from None
+        raise InputError(port_refused(host, port, error, remedy)) from None
     return int(runner.addresses[0][1])
+
+
+def port_refused(host: str, port: int, error: OSError, remedy: str) -> str:
+    """Why a port cannot be listened on, in one line that ends with `remedy`."""
+    reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror or error})"
+    return f"port {port} on {host} {reason}: {remedy}"

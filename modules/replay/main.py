@@ -1,20 +1,42 @@
-"""Entry point of the replay module, started by an IoT Edge runtime."""
+"""Starts the replay module: `python -m modules.replay` (options: --help)."""
 
 from __future__ import annotations
 
-from device.azure_client import SdkClient
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from prometheus_client import CollectorRegistry
+
 from device.logs import configure_logs
 from device.process import run_process
+from modules.common.frame import client_for, run_module
+from modules.common.monitoring import Health
+from modules.common.options import ModuleOptions, add_module_options, module_options
 from modules.replay.module import ReplayModule
 
+__all__ = ["main", "parse_options", "serve"]
 
-async def run() -> int:
-    """Run until the runtime stops the module."""
-    await ReplayModule(SdkClient.from_edge_environment(name="replay")).run()
-    return 0
+
+def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> ModuleOptions:
+    """Arguments win over the environment; InputError for a bad port."""
+    parser = argparse.ArgumentParser(prog="python -m modules.replay", description="Plays recordings to its outputs.")
+    add_module_options(parser, environment)
+    return module_options(parser.parse_args(arguments))
+
+
+async def serve(options: ModuleOptions) -> int:
+    """Run until SIGTERM or SIGINT; the exit code."""
+    module = ReplayModule(client_for(options, name="replay"))
+    return await run_module(module.app, registry=CollectorRegistry(), health=Health(), options=options)
 
 
 def main() -> int:
-    """The command; returns the exit code."""
+    """The exit code: 0 after a clean stop, 2 for wrong use."""
+
+    async def work() -> int:
+        return await serve(parse_options(sys.argv[1:], os.environ))
+
     configure_logs()
-    return run_process(run)
+    return run_process(work)

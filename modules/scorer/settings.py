@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal
 
-from device.settings import ReportingSettings
+from pydantic import Field, field_validator
+
+from device.settings import ReportingSettings, SecretText
+from modules.scorer.specification import RESERVED, ModelName, ModelSpec
 
 __all__ = ["ScorerSettings"]
 
@@ -22,6 +25,10 @@ class ScorerSettings(ReportingSettings):
         default="sensor",
         max_length=256,
         description="Dotted path of what tells several series of one sender apart; records without it are one series",
+    )
+    detector: Literal["graph", "graph+context", "context"] = Field(
+        default="graph",
+        description="What judges: the model anomaly (graph), the memory of contexts, or the mean of both",
     )
     threshold: float = Field(default=0.75, gt=0, le=1, description="Score from which a value is flagged as an anomaly")
     minimum_history: int = Field(
@@ -44,5 +51,28 @@ class ScorerSettings(ReportingSettings):
         default=1_000,
         ge=1,
         le=100_000,
-        description="Series remembered at once; the one silent for longest is forgotten",
+        description="Series remembered at once; the one silent for longest is forgotten, and counted",
+    )
+    models: dict[ModelName, ModelSpec] = Field(
+        default={}, max_length=32, description="Models by name, beside and over classifier, emotion and anomaly"
+    )
+
+    @field_validator("models")
+    @classmethod
+    def _names_are_free(cls, models: dict[str, ModelSpec]) -> dict[str, ModelSpec]:
+        if taken := [name for name in RESERVED if name in models]:
+            raise ValueError(f"a model cannot have the name {taken[0]}")
+        return models
+
+    default_model: ModelName | None = Field(
+        default=None, description="The model that POST /score means; default: --default-model, else classifier"
+    )
+    providers: list[str] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=8,
+        description="Execution providers in order, such as cuda, cpu; default: --providers, else what is there",
+    )
+    key: SecretText | None = Field(
+        default=None, min_length=1, max_length=256, description="Bearer key that guards scoring; never shown"
     )

@@ -1,4 +1,4 @@
-"""The body {"data": [[[[…]]]]} → a float32 array, quickly and strictly.
+"""JSON arrays and raw bytes → numpy arrays, quickly and strictly.
 
 simdjson hands all numbers over as one flat buffer and so loses their shape. The fast way therefore reads the shape off
 the rows and accepts the buffer only when the text has exactly the brackets of that shape, so that none can hide (null,
@@ -8,8 +8,10 @@ what is wrong and where.
 
 from __future__ import annotations
 
+import json
 import math
 import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,13 +19,34 @@ import orjson
 import simdjson
 
 from iot_core.errors import InputError
-from modules.scorer.onnx_model import Float32, Shape
+from modules.scorer.onnx_model import Array, Port, Shape
 
-__all__ = ["MAX_BATCH", "TensorError", "read_tensor"]
+__all__ = [
+    "MAX_NUMBERS",
+    "Body",
+    "TensorError",
+    "brackets_in",
+    "brackets_of",
+    "check_shape",
+    "kind",
+    "parsed",
+    "read_array",
+    "read_raw",
+    "read_tensor",
+]
 
-MAX_BATCH = 16
-"""Tensors in one request: more keep a worker busy for so long that others wait; send them one after the other."""
+MAX_NUMBERS = 16 * 3 * 224 * 224
+"""Numbers in one request, 16 pictures: more keep a worker busy for so long that others wait."""
+EXPLAINED = 4 * 1024 * 1024
+"""Bytes of a text that is no JSON up to which the place of the fault is looked for: the search holds up everybody."""
+SMALL = 8 * 1024  # bytes of a body up to which Python objects are quicker than simdjson's
+FAR_BETWEEN = 64  # bytes from one bracket to the next, from where on finding them one by one is quicker
 
+Body = bytes | bytearray | memoryview
+_WIDE: dict[str, tuple[str, np.dtype[Any]]] = {"f": ("d", np.dtype(np.float64)), "i": ("i", np.dtype(np.int64))}
+"""Kind of a type → what simdjson gives for it; unsigned types are read as int64 and checked."""
+_PYTHON: dict[str, set[type]] = {"f": {int, float}, "b": {bool}}
+_WHOLE: set[type] = {int}
 _local = threading.local()
 
 
@@ -31,106 +54,251 @@ class TensorError(InputError):
     """The body of a scoring request is not the tensor that the model takes."""
 
 
-def read_tensor(body: bytes, expected: Shape) -> Float32:
-    """The array under "data" in `body`, of the `expected` shape (None takes any size from 1 to MAX_BATCH).
+def read_tensor(body: bytes | bytearray, port: Port) -> Array:
+    """The array under "data" in `body`, of the shape and type of `port` (None takes any size from 1).
 
     Raises TensorError, which names the place, for bad JSON, a missing or extra level, rows of different length, null,
-    true, false, text, and numbers that float32 cannot hold.
+    true, false, text, NaN, numbers that the type cannot hold, and more than MAX_NUMBERS.
     """
-    tensor = _read_fast(body, expected)
-    return _read_strictly(body, expected) if tensor is None else tensor
+    if len(body) <= SMALL:
+        array = _read_small(body, port)
+        if array is not None:
+            return array
+    document, fault = parsed(body)
+    if not isinstance(document, simdjson.Object | dict) or "data" not in document:
+        raise TensorError('the body must be an object with the array "data"')
+    array = read_array(document["data"], port, "data", lambda expected: brackets_in(body, expected) == expected)
+    if fault is not None:
+        raise TensorError(fault)
+    return array
 
 
-def _read_fast(body: bytes, expected: Shape) -> Float32 | None:
-    """The tensor, or None when it is not certainly right."""
+def _read_small(body: bytes | bytearray, port: Port) -> Array | None:
+    """The array, or None when it is not certainly right. For a few numbers Python objects are the quickest way."""
     try:
-        return _from_buffer(body, expected)
-    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError):
+        data = orjson.loads(body)["data"]
+        values: list[Any] = []
+        shape = _gathered(data, port.shape, values)
+        if shape is None or not set(map(type, values)) <= _PYTHON.get(port.dtype.kind, _WHOLE):
+            return None
+        with np.errstate(over="ignore"):
+            array = np.array(values, dtype=port.dtype)
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError):
         return None
-
-
-def _from_buffer(body: bytes, expected: Shape) -> Float32 | None:
-    data = _parser().parse(body)["data"]
-    shape = _fast_shape(data, expected)
-    if shape is None or _opened(body) != _brackets(shape):
+    if port.dtype.kind == "f" and not np.isfinite(array).all():
         return None
-    flat = np.frombuffer(data.as_buffer(of_type="d"), dtype=np.float64)
-    if flat.size != math.prod(shape):
+    return array.reshape(shape)
+
+
+def _gathered(data: Any, expected: Shape, values: list[Any]) -> tuple[int, ...] | None:
+    """The shape of nested lists, whose items go to `values`; None when it is not what is expected."""
+    size = len(data)
+    if type(data) is not list or not size or expected[0] not in (None, size):
         return None
-    with np.errstate(over="ignore"):
-        tensor = flat.astype(np.float32).reshape(shape)
-    return tensor if np.isfinite(tensor).all() else None
+    if len(expected) == 1:
+        values.extend(data)
+        return (size,)
+    shapes = {_gathered(row, expected[1:], values) for row in data}
+    inner = shapes.pop()
+    return None if shapes or inner is None else (size, *inner)
 
 
-def _parser() -> Any:
-    """One parser per thread: it keeps its memory, and must not be used by two at once."""
-    if not hasattr(_local, "parser"):
-        _local.parser = simdjson.Parser()
-    return _local.parser
+def read_array(data: Any, port: Port, place: str, only: Callable[[int], bool]) -> Array:
+    """The array in `data`, a value of a parsed document; `only(n)` tells if the text has no more than n brackets."""
+    shape = _shape_of(data, port.shape)
+    if shape is not None and _rows_fit(data, shape) and only(brackets_of(shape)):
+        array = _from_buffer(data, shape, port.dtype)
+        if array is not None:
+            return array
+    return _read_slowly(data, port, place)
 
 
-def _fast_shape(data: Any, expected: Shape) -> tuple[int, ...] | None:
-    """The shape if every row has the length that is expected, else None. Touches rows, not numbers."""
-    batch = len(data)
-    shape = tuple(batch if size is None else size for size in expected)
-    return shape if 1 <= batch <= MAX_BATCH and _rows_fit(data, shape) else None
+def read_raw(body: Body, port: Port, shape: Sequence[int]) -> Array:
+    """The array whose little-endian numbers are `body`; TensorError for a wrong shape or length, NaN and infinity."""
+    check_shape(shape, port.shape)
+    expected = math.prod(shape) * port.dtype.itemsize
+    if len(body) != expected:
+        raise TensorError(f"the body has {len(body)} bytes, not the {expected} of {list(shape)} as {port.dtype}")
+    array = np.frombuffer(body, dtype=port.dtype.newbyteorder("<")).reshape(shape)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        position = [int(i) for i in np.argwhere(~np.isfinite(array))[0]]
+        raise TensorError(f"the number at {position} is not finite")
+    return array
 
 
-def _rows_fit(data: Any, shape: tuple[int, ...]) -> bool:
-    if len(data) != shape[0]:
-        return False
-    return len(shape) == 1 or all(_rows_fit(row, shape[1:]) for row in data)
+def parsed(body: bytes | bytearray) -> tuple[Any, str | None]:
+    """The document in `body`, and why it is no JSON in case it only nearly is: with NaN, infinity or overlong numbers,
+    which a check of its values then finds. TensorError when it cannot be read at all."""
+    try:
+        return _parse(body), None
+    except (ValueError, RuntimeError) as error:
+        fault = f"the body is not JSON: {_reason(error)}"
+    if len(body) > EXPLAINED:
+        raise TensorError(fault)
+    try:
+        return json.loads(body), fault
+    except json.JSONDecodeError as error:
+        raise TensorError(f"the body is not JSON: {error}") from None
+    except (ValueError, RecursionError):
+        raise TensorError(fault) from None
 
 
-def _opened(body: bytes) -> int:
-    """Opening brackets in a text (a third of the time that bytes.count takes)."""
-    return int(np.count_nonzero(np.frombuffer(body, dtype=np.uint8) == ord("[")))
+def _parse(body: bytes | bytearray) -> Any:
+    """One parser per thread: it keeps its memory, and must not be used again while its document lives."""
+    parser = getattr(_local, "parser", None)
+    if parser is not None:
+        try:
+            return parser.parse(body)
+        except RuntimeError as error:
+            if "re-use" not in str(error):
+                raise
+    _local.parser = simdjson.Parser()
+    return _local.parser.parse(body)
 
 
-def _brackets(shape: tuple[int, ...]) -> int:
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    return str(error).partition(": ")[2].partition(". ")[0] or str(error)
+
+
+def brackets_in(body: bytes | bytearray, expected: int) -> int:
+    """Opening square brackets in a text; may stop counting above `expected`."""
+    if expected * FAR_BETWEEN > len(body):
+        return int(np.count_nonzero(np.frombuffer(body, dtype=np.uint8) == ord("[")))
+    count, position = 0, body.find(b"[")
+    while position >= 0 and count <= expected:
+        count, position = count + 1, body.find(b"[", position + 1)
+    return count
+
+
+def brackets_of(shape: tuple[int, ...]) -> int:
     """Opening brackets in the JSON text of an array of this shape."""
     return sum(math.prod(shape[:level]) for level in range(len(shape)))
 
 
-def _read_strictly(body: bytes, expected: Shape) -> Float32:
+def _shape_of(data: Any, expected: Shape) -> tuple[int, ...] | None:
+    """The shape that the first item of each level has, where `expected` leaves it open; None when it does not fit."""
+    shape: list[int] = []
+    for size in expected:
+        if not isinstance(data, simdjson.Array) or not len(data) or size not in (None, len(data)):
+            return None
+        shape.append(len(data))
+        data = data[0] if len(shape) < len(expected) else None
+    return tuple(shape) if math.prod(shape) <= MAX_NUMBERS and shape else None
+
+
+def _rows_fit(data: Any, shape: tuple[int, ...]) -> bool:
+    """True if every row has the length of `shape`. Touches rows, not numbers."""
     try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise TensorError(f"the body is not JSON: {error}") from None
-    if not isinstance(document, dict) or "data" not in document:
-        raise TensorError('the body must be an object with the array "data"')
-    data = document["data"]
-    if isinstance(data, list) and expected[0] is None and not 1 <= len(data) <= MAX_BATCH:
-        raise TensorError(f"data has {len(data)} tensors: send 1 to {MAX_BATCH} in one request")
-    _check(data, expected, "data", _text(expected))
-    return np.asarray(data, dtype=np.float32)
+        if len(data) != shape[0]:
+            return False
+    except TypeError:
+        return False
+    return len(shape) == 1 or all(_rows_fit(row, shape[1:]) for row in data)
 
 
-def _check(value: Any, shape: Shape, place: str, wanted: str) -> None:
+def _from_buffer(data: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
+    """The numbers, or None when one is no number or too large for the type."""
+    code, wide = _WIDE.get(dtype.kind, _WIDE["i"])
+    if dtype == np.uint64:  # the only one that int64 cannot hold
+        code, wide = "u", np.dtype(np.uint64)
+    if dtype.kind == "b":
+        return None
+    try:
+        flat = np.frombuffer(data.as_buffer(of_type=code), dtype=wide)
+    except (TypeError, ValueError, RuntimeError):
+        return None
+    if flat.size != math.prod(shape):
+        return None
+    with np.errstate(over="ignore"):
+        array = flat.astype(dtype)
+    held = np.isfinite(array).all() if dtype.kind == "f" else np.array_equal(array, flat)
+    return array.reshape(shape) if held else None
+
+
+def _read_slowly(data: Any, port: Port, place: str) -> Array:
+    wanted = shape_text(port.shape)
+    shape = _checked_shape(data, port.shape, place, wanted)
+    if math.prod(shape) > MAX_NUMBERS:
+        raise TensorError(f"{place} has {math.prod(shape)} numbers: send at most {MAX_NUMBERS} in one request")
+    values: list[Any] = []
+    _check(data, shape, place, _Expected(dtype=port.dtype, text=wanted), values)
+    return np.array(values, dtype=port.dtype).reshape(shape)
+
+
+class _Expected:
+    def __init__(self, *, dtype: np.dtype[Any], text: str) -> None:
+        self.dtype = dtype
+        self.text = text
+        self.bounds: tuple[float, float] = (0, 1)
+        if dtype.kind == "f":
+            self.bounds = (float(np.finfo(dtype).min), float(np.finfo(dtype).max))
+        elif dtype.kind in "iu":
+            self.bounds = (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+
+
+def _checked_shape(data: Any, expected: Shape, place: str, wanted: str) -> tuple[int, ...]:
+    """The shape by the first item of each level; TensorError where it leaves `expected`."""
+    shape: list[int] = []
+    for size in expected:
+        _check_level(data, size, place, wanted)
+        shape.append(len(data))
+        data, place = data[0], f"{place}[0]"
+    return tuple(shape)
+
+
+def _check_level(data: Any, size: int | None, place: str, wanted: str) -> None:
+    if not isinstance(data, simdjson.Array | list):
+        raise TensorError(f"{place} is {kind(data)}, not an array: the model takes the shape {wanted}")
+    if size is not None and len(data) != size:
+        raise TensorError(f"{place} has {len(data)} items, not {size}: the model takes the shape {wanted}")
+    if not len(data):
+        raise TensorError(f"{place} is empty: the model takes the shape {wanted}")
+
+
+def _check(value: Any, shape: tuple[int, ...], place: str, expected: _Expected, values: list[Any]) -> None:
     if not shape:
-        return _check_number(value, place, wanted)
-    if not isinstance(value, list):
-        raise TensorError(f"{place} is {_kind(value)}, not an array: the model takes the shape {wanted}")
-    if shape[0] is not None and len(value) != shape[0]:
-        raise TensorError(f"{place} has {len(value)} items, not {shape[0]}: the model takes the shape {wanted}")
+        _check_number(value, place, expected)
+        values.append(value)
+        return
+    _check_level(value, shape[0], place, expected.text)
     for position, item in enumerate(value):
-        _check(item, shape[1:], f"{place}[{position}]", wanted)
-    return None
+        _check(item, shape[1:], f"{place}[{position}]", expected, values)
 
 
-def _check_number(value: Any, place: str, wanted: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TensorError(f"{place} is {_kind(value)}, not a number: the model takes the shape {wanted}")
-    if abs(value) > float(np.finfo(np.float32).max):
-        raise TensorError(f"{place} is too large for float32")
+def _check_number(value: Any, place: str, expected: _Expected) -> None:
+    kinds = {"f": int | float, "b": bool}.get(expected.dtype.kind, int)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
+        what = "number" if expected.dtype.kind == "f" else "boolean" if kinds is bool else "whole number"
+        raise TensorError(f"{place} is {kind(value)}, not a {what}: the model takes the shape {expected.text}")
+    if value != value:
+        raise TensorError(f"{place} is NaN, not a finite number")
+    if not expected.bounds[0] <= value <= expected.bounds[1]:
+        raise TensorError(f"{place} is too large for {expected.dtype}")
 
 
-def _text(shape: Shape) -> str:
+def check_shape(shape: Sequence[int], expected: Shape) -> None:
+    """TensorError if a shape that was announced is not one the model takes."""
+    fits = len(shape) == len(expected) and all(
+        size >= 1 and size == (size if wanted is None else wanted)
+        for size, wanted in zip(shape, expected, strict=False)
+    )
+    if not fits:
+        raise TensorError(f"the shape {list(shape)} is not what the model takes: {shape_text(expected)}")
+    if math.prod(shape) > MAX_NUMBERS:
+        raise TensorError(f"the shape {list(shape)} has {math.prod(shape)} numbers: send at most {MAX_NUMBERS}")
+
+
+def shape_text(shape: Shape) -> str:
+    """ "[N, 3, 224, 224]" """
     return "[" + ", ".join("N" if size is None else str(size) for size in shape) + "]"
 
 
-def _kind(value: Any) -> str:
+def kind(value: Any) -> str:
+    """What a JSON value is, for a person."""
     if value is None:
         return "null"
-    names = {bool: "a boolean", int: "a number", float: "a number", str: "text", list: "an array", dict: "an object"}
-    return names[type(value)]
+    names: dict[type, str] = {bool: "a boolean", float: "a fraction", str: "text", list: "an array", dict: "an object"}
+    names |= {simdjson.Array: "an array", simdjson.Object: "an object", int: "a number"}
+    return names.get(type(value), type(value).__name__)

@@ -1,76 +1,98 @@
-"""POST /text/analytics/v2.0/sentiment without HTTP: the request's rules, its documents, its answer.
+"""The documents of a request: what is refused as a whole, and what one by one while the others are answered.
 
-Source: Text Analytics REST API v2.0 (Sentiment) and "Data limits" in its documentation.
+Source: "Data and rate limits" of the Language service and its containers, and the REST API of each version.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from modules.common.text_units import count_elements
 from modules.sentiment_container.errors import RequestError
 
-__all__ = ["MAX_BODY", "Batch", "answer", "read_batch"]
+__all__ = ["MAX_BODY", "MAX_CHARACTERS", "Batch", "Document", "Problem", "read_batch", "read_object"]
 
 MAX_BODY = 1024 * 1024
 """Bytes of a request (documented: 1 MB)."""
-MAX_DOCUMENTS = 1000
-"""Documents of a v2 sentiment request (documented)."""
 MAX_CHARACTERS = 5120
 """Text elements of a document (documented)."""
+CHARACTERS_PER_TRANSACTION = 1000
 LANGUAGES = ("en", "en-us", "en-gb")
 """The model here knows English only; a document without a language is English (documented)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Document:
+    """One text to judge; `characters` are text elements."""
+
+    id: str
+    text: str
+    characters: int
+
+    @property
+    def transactions(self) -> int:
+        """What the service would bill: one for each thousand characters begun."""
+        return -(-self.characters // CHARACTERS_PER_TRANSACTION)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """Why one document has no result; `code` is the inner code of v3."""
+
+    id: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """Documents to score, and those that are refused one by one while the others are answered."""
+    """The documents of a request, in order."""
 
-    ids: list[str] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-    errors: list[dict[str, str]] = field(default_factory=list)
-
-
-def read_batch(body: bytes) -> Batch:
-    """The documents of a request; RequestError where the request as a whole is refused."""
-    batch = Batch()
-    seen: set[str] = set()
-    for position, document in enumerate(_documents(body)):
-        identifier = _identifier(document, position, seen)
-        seen.add(identifier)
-        problem = _problem(document)
-        if problem is None:
-            batch.ids.append(identifier)
-            batch.texts.append(document["text"])
-        else:
-            batch.errors.append({"id": identifier, "message": problem})
-    return batch
+    documents: list[Document] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
 
-def answer(batch: Batch, scores: Sequence[float]) -> dict[str, Any]:
-    """The answer's JSON: one score per document, in order, and the errors."""
-    scored = [{"id": name, "score": score} for name, score in zip(batch.ids, scores, strict=True)]
-    return {"documents": scored, "errors": batch.errors}
-
-
-def _documents(body: bytes) -> list[Any]:
+def read_object(body: bytes) -> dict[str, Any]:
+    """The JSON object of a body; RequestError."""
     if not body.strip():
         raise RequestError("EmptyRequest", "The request has no body.")
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise RequestError("InvalidRequestBodyFormat", f"The body is not JSON: {error}") from None
-    documents = content.get("documents") if isinstance(content, dict) else None
+    if not isinstance(content, dict):
+        raise RequestError("InvalidRequestBodyFormat", "The body must be a JSON object.")
+    return content
+
+
+def read_batch(content: Mapping[str, Any], *, limit: int, missing: str = "MissingInputRecords") -> Batch:
+    """The batch in an object with "documents", at most `limit` of them; RequestError where the request as a whole is
+    refused, with the inner code `missing` where it has no documents."""
+    batch = Batch()
+    seen: set[str] = set()
+    for position, document in enumerate(_documents(content, limit, missing)):
+        identifier = _identifier(document, position, seen)
+        seen.add(identifier)
+        found = _checked(identifier, document)
+        if isinstance(found, Document):
+            batch.documents.append(found)
+        else:
+            batch.problems.append(found)
+    return batch
+
+
+def _documents(content: Mapping[str, Any], limit: int, missing: str) -> list[Any]:
+    documents = content.get("documents")
+    if documents is None or documents == []:
+        raise RequestError(missing, 'The request has no documents: give an array "documents".')
     if not isinstance(documents, list):
-        raise RequestError("InvalidRequestBodyFormat", 'The body must be an object with an array "documents".')
-    if not documents:
-        raise RequestError("MissingInputRecords", "The request has no documents.")
-    if len(documents) > MAX_DOCUMENTS:
-        message = f"The request has {len(documents)} documents: at most {MAX_DOCUMENTS} are allowed."
+        raise RequestError("InvalidRequestBodyFormat", '"documents" must be an array.')
+    if len(documents) > limit:
+        message = f"The request has {len(documents)} documents: at most {limit} are allowed."
         raise RequestError("InvalidDocumentBatch", message)
     return documents
 
@@ -86,20 +108,16 @@ def _identifier(document: Any, position: int, seen: set[str]) -> str:
     return identifier
 
 
-def _problem(document: dict[str, Any]) -> str | None:
-    """Why one document is refused, or None."""
+def _checked(identifier: str, document: Mapping[str, Any]) -> Document | Problem:
     text = document.get("text")
     if not isinstance(text, str) or not text.strip():
-        return "Document text is empty."
-    if len(text) > MAX_CHARACTERS and _text_elements(text) > MAX_CHARACTERS:
-        return f"A document may have at most {MAX_CHARACTERS} text elements."
+        return Problem(id=identifier, code="InvalidDocument", message="Document text is empty.")
+    characters = count_elements(text)
+    if characters > MAX_CHARACTERS:
+        message = f"A document may have at most {MAX_CHARACTERS} text elements; this one has {characters}."
+        return Problem(id=identifier, code="InvalidDocument", message=message)
     language = document.get("language") or "en"
     if not isinstance(language, str) or language.lower() not in LANGUAGES:
-        return f"Supplied language {str(language)[:20]!r} is not supported: this stand-in knows English (en) only."
-    return None
-
-
-def _text_elements(text: str) -> int:
-    """Characters as a reader counts them: marks that combine with the one before are not counted (the real service
-    counts .NET text elements, which also join emoji sequences)."""
-    return sum(1 for character in text if not unicodedata.combining(character))
+        message = f"Supplied language {str(language)[:20]!r} is not supported: this stand-in knows English (en) only."
+        return Problem(id=identifier, code="UnsupportedLanguageCode", message=message)
+    return Document(id=identifier, text=text, characters=characters)

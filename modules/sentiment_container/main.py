@@ -13,10 +13,14 @@ import structlog
 
 from device.logs import configure_logs
 from device.process import run_process, stop_on_signals
+from modules.common.monitoring import Health, monitoring
+from modules.common.options import ModuleOptions, add_module_options, module_options
 from modules.common.serving import port_number, serving
 from modules.sentiment_container.http import create_http_app
 from modules.sentiment_container.licence import Licence, read_licence
+from modules.sentiment_container.metrics import ContainerMetrics
 from modules.sentiment_container.model import SentimentModel
+from modules.sentiment_container.versions import Version, choose_versions
 
 __all__ = ["Options", "main", "parse_options", "serve"]
 
@@ -32,30 +36,47 @@ class Options:
 
     host: str
     port: int
+    versions: tuple[Version, ...]
     licence: Licence
+    module: ModuleOptions
 
 
 def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
-    """Arguments win over the environment (SENTIMENT_HOST, SENTIMENT_PORT and the licence); LicenceError, InputError."""
+    """Arguments win over the environment (SENTIMENT_HOST, SENTIMENT_PORT, SENTIMENT_API and the licence); LicenceError,
+    InputError."""
     parser = argparse.ArgumentParser(prog="python -m modules.sentiment_container", description=__doc__)
     parser.add_argument("licence", nargs="*", metavar="Name=value", help="Eula=accept, Billing=<URI>, ApiKey=<key>")
     parser.add_argument("--host", default=environment.get("SENTIMENT_HOST") or DEFAULT_HOST)
     parser.add_argument("--port", default=environment.get("SENTIMENT_PORT") or DEFAULT_PORT)
+    parser.add_argument(
+        "--api", default=environment.get("SENTIMENT_API") or "all", help="all, or some: v2.0,v3.1,language"
+    )
+    add_module_options(parser, environment)
     values = parser.parse_args(arguments)
     port = port_number(values.port, "--port (or SENTIMENT_PORT)")
-    return Options(host=values.host, port=port, licence=read_licence(values.licence, environment))
+    return Options(
+        host=values.host,
+        port=port,
+        versions=choose_versions(values.api),
+        licence=read_licence(values.licence, environment),
+        module=module_options(values),
+    )
 
 
 async def serve(options: Options) -> int:
     """Run until SIGTERM or SIGINT; the exit code."""
     executor = ThreadPoolExecutor(THREADS, thread_name_prefix="sentiment")
-    http = create_http_app(SentimentModel(), executor)
+    metrics, health = ContainerMetrics(), Health()
+    http = create_http_app(SentimentModel(), executor, versions=options.versions, metrics=metrics)
+    module = options.module
     try:
         async with (
             stop_on_signals() as stop,
+            monitoring(metrics.registry, health, host=module.metrics_host, port=module.metrics_port) as watched,
             serving(http, options.host, options.port, remedy="choose another with --port or SENTIMENT_PORT") as port,
         ):
-            log.info("listening", host=options.host, port=port)
+            names = [version.name for version in options.versions]
+            log.info("listening", host=options.host, port=port, metrics_port=watched, api=names)
             await stop.wait()
     finally:
         executor.shutdown(wait=False, cancel_futures=True)

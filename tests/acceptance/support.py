@@ -14,12 +14,15 @@ from typing import TypeVar
 
 from hub_tools.rest import RestHubService
 from iot_core.connection_string import ConnectionString
+from local_hub.controls.like_azure import LIKE_AZURE_VARIABLE
 from local_hub.environment import hub_environment
 from local_hub.home import HubHome
 
 PROJECT = Path(__file__).resolve().parents[2]
 HUB_PORTS = (8883, 5671, 8443, 443)
 START_S = 20.0
+KEPT = ("PATH", "HOME", "LANG", "TMPDIR", LIKE_AZURE_VARIABLE)
+"""Of the environment of the tests."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class RunningHub:
 
 def clean(home: Path) -> dict[str, str]:
     """An environment that names no hub but the one in `home`."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     return {**kept, "EDGEYARD_HOME": str(home), "PYTHONUNBUFFERED": "1"}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.support import Process, RunningHub, edgeyard
+from tests.acceptance.support import Process, RunningHub, edgeyard, eventually
 
 pytestmark = pytest.mark.acceptance
 DEVICES = ("job-a", "job-b")
@@ -20,6 +20,7 @@ def devices(hub: RunningHub) -> Iterator[RunningHub]:
     for device in DEVICES:
         assert edgeyard(hub.home, "devices", "create", device, "--tag", "building=B1").returncode == 0
     assert edgeyard(hub.home, "devices", "create", "job-silent", "--tag", "building=B2").returncode == 0
+    eventually(lambda: len(json.loads(edgeyard(hub.home, "query", "SELECT * FROM devices", "-o", "json").stdout)) == 3)
     running = [Process(hub.home, "device", "run", device, until="connected") for device in DEVICES]
     yield hub
     assert [process.stop() for process in running] == [0, 0]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from device.azure_client import SdkClient, from_sdk, to_sdk
+from device.azure_client import SdkClient, from_sdk, message_from_topic, to_sdk
 from device.errors import EdgeEnvironmentError, HubUnreachableError, NotConnectedError, TrustError
 from iot_core.errors import ConnectionStringError, MessageError
 from iot_core.message import Message
@@ -65,3 +65,17 @@ def test_system_properties_left_among_the_custom_ones_are_sorted_out() -> None:
     received = to_sdk(Message(b"x", {"$.cdid": "d1", "own": "1"}))
     received.input_name = "in"
     assert from_sdk(received) == Message(b"x", {"own": "1"}, {"inputName": "in", "connectionDeviceId": "d1"})
+
+
+def test_a_message_that_came_in_can_be_sent_on() -> None:
+    stamped = {"connectionDeviceId": "d", "connectionModuleId": "m", "inputName": "in", "messageId": "7"}
+    assert from_sdk(to_sdk(Message(b"x", {"own": "1"}, stamped))) == Message(b"x", {"own": "1"}, {"messageId": "7"})
+
+
+def test_what_the_edge_hub_says_of_a_message_is_in_its_topic() -> None:
+    bag = "%24.mid=7&%24.cdid=d1&%24.cmid=pump&%24.schema=twinChangeNotification&own=a%2Fb&bare"
+    system = {"messageId": "7", "connectionDeviceId": "d1", "connectionModuleId": "pump", "inputName": "in"}
+    assert message_from_topic(f"devices/d/modules/m/inputs/in/{bag}", b"x") == (
+        "in",
+        Message(b"x", {"own": "a/b", "bare": ""}, {**system, "messageSchema": "twinChangeNotification"}),
+    )

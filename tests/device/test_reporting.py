@@ -66,3 +66,14 @@ def test_properties_of_others_are_left_alone() -> None:
 
 def test_true_is_not_one() -> None:
     assert difference({"a": 1}, {"a": True}) == {"a": True}
+
+
+def test_a_member_that_is_none_is_as_good_as_absent_and_not_sent_for_ever() -> None:
+    state = ReportedState()
+    state.want({"actions": {"page": {"key": None, "url": "x"}}})
+    patch = state.pending()
+    assert patch == {"actions": {"page": {"url": "x"}}}
+    state.sent(patch)
+    assert state.pending() == {}
+    state.want({"actions": {"page": {"key": None}}})
+    assert state.pending() == {"actions": {"page": {"url": None}}}

@@ -8,9 +8,9 @@ from typing import Any, Self
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, SecretStr, model_validator
 
-from device.settings import ReportingSettings, SettingsSession, TwinSettings
+from device.settings import ReportingSettings, SecretText, SettingsSession, TwinSettings
 from iot_core.errors import SettingsError
 
 
@@ -169,3 +169,23 @@ def test_whatever_comes_the_settings_stay_valid_and_acknowledgements_tell_the_tr
             name: entry["value"] == patch[name] for name, entry in reported.items() if patch.get(name) is not None
         }
         assert all(same for name, same in wanted.items() if reported[name]["ac"] == 200)
+
+
+class WithSecret(TwinSettings):
+    key: SecretText = SecretStr("")
+
+
+def test_a_secret_is_applied_but_never_shown() -> None:
+    outcome = SettingsSession(WithSecret).apply({"key": "s3cret", "$version": 2})
+    assert outcome.settings.key.get_secret_value() == "s3cret"
+    assert outcome.reported == {"key": {"value": "***", "ac": 200, "av": 2, "ad": "applied"}}
+    assert "s3cret" not in repr(outcome.settings)
+
+
+def test_a_refused_secret_is_not_shown_either() -> None:
+    session = SettingsSession(WithSecret)
+    session.apply({"key": "s3cret", "$version": 2})
+    refused = session.apply({"key": ["n3w"], "$version": 3})
+    assert (refused.reported["key"]["ac"], refused.settings.key.get_secret_value()) == (400, "s3cret")
+    assert "s3cret" not in str(refused.reported)
+    assert "n3w" not in str(refused.reported)

@@ -18,6 +18,7 @@ from hub_tools.jobs import (
 )
 from hub_tools.service import HubService
 from iot_core.errors import InputError
+from iot_core.identity import Identity
 
 Json = dict[str, Any]
 
@@ -25,7 +26,11 @@ Json = dict[str, Any]
 class FakeHub:
     """Devices by id with the acknowledgement each will give; a job ends at its second look."""
 
-    def __init__(self, answers: dict[str, Json | None], *, ends_as: str = "completed") -> None:
+    created = "2026-01-01T12:00:00.0000000Z"
+
+    def __init__(self, answers: dict[str, Json | None], *, ends_as: str = "completed", written: str = "") -> None:
+        self.written = written or self.created
+        self.read_back: list[str] = []
         self.answers = answers
         self.ends_as = ends_as
         self.jobs: dict[str, Json] = {}
@@ -38,19 +43,34 @@ class FakeHub:
                 yield {"deviceId": device_id, "properties": self._properties(answer)}
 
     def _properties(self, answer: Json | None) -> Json:
-        desired = {"rate": 2, "$version": 5, "$metadata": {"rate": {"$lastUpdatedVersion": 4}}}
+        desired = {"rate": 2, "$version": 5, "$metadata": {"rate": self._metadata()}}
         return {"desired": desired, "reported": {"rate": answer} if answer else {}}
+
+    def _metadata(self) -> Json:
+        return {"$lastUpdated": self.written, "$lastUpdatedVersion": 4}
+
+    async def get_twin(self, identity: Identity) -> Json:
+        self.read_back.append(identity.device_id)
+        with_index, self.written = self.written, self.created
+        twin = {"deviceId": identity.device_id, "properties": self._properties(self.answers[identity.device_id])}
+        self.written = with_index
+        return twin
 
     async def create_job(self, job_id: str, job: Json) -> Json:
         self.jobs[job_id] = job
-        return {"status": "queued"}
+        return {"status": "queued", "createdTime": self.created}
 
     async def get_job(self, job_id: str) -> Json:
         count = len(self.answers)
-        return {"status": self.ends_as, "deviceJobStatistics": {"deviceCount": count, "succeededCount": count}}
+        return {
+            "status": self.ends_as,
+            "createdTime": self.created,
+            "deviceJobStatistics": {"deviceCount": count, "succeededCount": count},
+        }
 
 
 UPDATE = TwinUpdate(where="tags.building = 'B1'", desired={"rate": 2}, job_id="job-1")
+BEFORE = "2026-01-01T00:00:00.0000000Z"
 ACCEPTED = {"value": 2, "ac": 200, "av": 4}
 
 
@@ -88,6 +108,31 @@ async def test_an_answer_to_an_older_version_does_not_count() -> None:
 async def test_a_plain_reported_value_is_no_acknowledgement() -> None:
     hub = FakeHub({"d1": None})
     assert (await run(hub)).silent == ["d1"]
+
+
+async def test_a_twin_that_the_lagging_index_shows_as_it_was_before_the_job_does_not_count() -> None:
+    hub = FakeHub({"d1": ACCEPTED}, written=BEFORE)
+    seen: list[JobProgress] = []
+    await run_twin_job(cast(HubService, hub), UPDATE, acknowledgement_timeout_s=0.0, on_progress=seen.append)
+    assert [progress.acknowledged for progress in seen if progress.phase is Phase.DEVICES] == [0, 1]
+
+
+async def test_in_the_end_the_twins_of_silent_devices_are_read_themselves() -> None:
+    hub = FakeHub({"d1": ACCEPTED, "d2": {**ACCEPTED, "ac": 400, "ad": "no"}, "d3": None}, written=BEFORE)
+    report = await run(hub)
+    assert (report.acknowledged, report.refused, report.silent) == (1, {"d2": "rate: no"}, ["d3"])
+    assert hub.read_back == ["d1", "d2", "d3"]
+
+
+async def test_too_many_silent_devices_are_not_read_one_by_one() -> None:
+    hub = FakeHub({f"d{number}": ACCEPTED for number in range(hub_tools.jobs.READ_BACK_MOST + 1)}, written=BEFORE)
+    assert len((await run(hub)).silent) == hub_tools.jobs.READ_BACK_MOST + 1
+    assert hub.read_back == []
+
+
+async def test_looks_come_later_and_later() -> None:
+    pauses = hub_tools.jobs._pauses(0.5)
+    assert [round(next(pauses), 2) for _ in range(8)] == [0.5, 0.75, 1.12, 1.69, 2.53, 3.8, 5.0, 5.0]
 
 
 async def test_work_in_progress_is_waited_for() -> None:

@@ -27,6 +27,7 @@ from local_hub.environment import hub_environment
 from local_hub.home import HubHome
 from local_hub.local_hub import LocalHub
 from tests.local_hub.fronts.amqp_bench import connected, is_accepted, text
+from tests.local_hub.http_sessions import http_session
 from transport.amqp_client import AmqpClient, AmqpSender
 from transport.loopback import free_loopback_address
 from transport.mqtt_client import MqttClient
@@ -141,7 +142,7 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
     config = HubConfig(home=tmp_path, host=host, mqtt_port=0, http_port=0, amqp_port=0)
     hub = LocalHub(config, writer=HeldWriter)
     await hub.start()
-    async with aiohttp.ClientSession() as http:
+    async with http_session() as http:
         opened = Door(home=tmp_path, hub=hub, http=http)
         await opened.prepare()
         yield opened

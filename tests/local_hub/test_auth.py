@@ -11,7 +11,7 @@ from iot_core.errors import HubError
 from iot_core.identity import Identity, generate_key
 from iot_core.topics import ConnectInfo
 from local_hub.auth.authenticator import Permission, Principal
-from local_hub.auth.policies import DEFAULT_RIGHTS
+from local_hub.auth.permissions import DEFAULT_RIGHTS
 from local_hub.hub import Hub
 
 HOST = "127.0.0.1"

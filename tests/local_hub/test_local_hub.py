@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import ssl
@@ -17,7 +16,7 @@ import pytest
 
 from local_hub.environment import hub_environment
 from local_hub.fronts.admin import new_token
-from local_hub.home import FolderLock, HubHome, HubRunningError
+from local_hub.home import HubHome
 from local_hub.ports import PortError, http_socket, listening_socket, loopback_of
 from local_hub.server_certificate import prepare_certificates
 from transport.certificates import CertificateError
@@ -141,17 +140,6 @@ def test_the_connection_string_names_host_and_port(start: Start, tmp_path: Path,
 
 
 # -- the parts of it
-
-
-def test_a_lock_is_free_again_once_it_is_released(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    first, second = FolderLock(path), FolderLock(path)
-    first.acquire()
-    with pytest.raises(HubRunningError, match=str(os.getpid())):
-        second.acquire()
-    first.release()
-    second.acquire()
-    second.release()
 
 
 def test_443_is_replaced_only_where_it_is_not_permitted(monkeypatch: pytest.MonkeyPatch, host: str) -> None:

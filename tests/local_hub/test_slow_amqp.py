@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from iot_core import sas
-from local_hub.auth.policies import Permission
+from local_hub.auth.permissions import Permission
 from local_hub.fronts.amqp import AmqpFront, clients
 from local_hub.hub import Hub
 from transport.amqp_client import AmqpClient, AmqpError

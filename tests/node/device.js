@@ -1,6 +1,8 @@
 // Devices and modules, by azure-iot-device and its transports.
 'use strict';
 
+const { Readable } = require('node:stream');
+
 const { Client, Message, ModuleClient } = require('azure-iot-device');
 const amqp = require('azure-iot-device-amqp');
 const http = require('azure-iot-device-http');
@@ -73,6 +75,20 @@ exports.calls = (emit) => {
         messages.set(message.messageId, message);
         emit('message', { name, ...incoming(message) });
       });
+    },
+    // In one call, which asks the hub, uploads and tells.
+    async upload(name, blob, text) {
+      const body = Buffer.from(text);
+      await at(name).uploadToBlob(blob, Readable.from([body]), body.length);
+    },
+    // In its parts, as programs do that upload themselves.
+    uploadInfo: (name, blob) => at(name).getBlobSharedAccessSignature(blob),
+    uploadDone: async (name, correlationId, isSuccess) =>
+      void (await at(name).notifyBlobUploadStatus(correlationId, isSuccess, isSuccess ? 200 : 500, 'by a test')),
+    async putBlob({ hostName, containerName, blobName, sasToken }, text) {
+      const url = `https://${hostName}/${containerName}/${blobName}${sasToken}`;
+      const headers = { 'x-ms-blob-type': 'BlockBlob', 'x-ms-version': '2021-08-06' };
+      return (await fetch(url, { method: 'PUT', headers, body: text })).status;
     },
     // verdict: complete, reject or abandon.
     settle: async (name, verdict, messageId) => void (await at(name)[verdict](messages.get(messageId))),

@@ -55,6 +55,13 @@ exports.calls = (emit) => {
       for (const [name, value] of Object.entries(properties)) message.properties.add(name, value);
       await client.send(device, message);
     },
+    async fileNotifications() {
+      const receiver = plain(await client.getFileNotificationReceiver());
+      receiver.on('message', (message) => {
+        emit('file', { notification: JSON.parse(message.data.toString()) });
+        receiver.complete(message, (error) => emit('settled', { error: error?.message ?? null }));
+      });
+    },
     async feedback() {
       const receiver = plain(await client.getFeedbackReceiver());
       receiver.on('message', ({ data }) => emit('feedback', { records: JSON.parse(data.toString()) }));

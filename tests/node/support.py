@@ -6,6 +6,7 @@ import json
 import subprocess
 import urllib.request
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,12 @@ class SdkError(Exception):
 class Peer:
     """Calls into peer.js, one at a time, and the events that come from it."""
 
-    def __init__(self, hub: RunningHub) -> None:
-        environment = {**clean(hub.home), "NODE_EXTRA_CA_CERTS": str(HubHome(hub.home).authority)}
+    def __init__(self, hub: RunningHub, *, trusts: Sequence[Path] = ()) -> None:
+        """``trusts`` are PEM files; none: the hub's own authority."""
+        authorities = trusts or (HubHome(hub.home).authority,)
+        bundle = hub.home / "node-trusts.pem"
+        bundle.write_bytes(b"".join(file.read_bytes() for file in authorities))
+        environment = {**clean(hub.home), "NODE_EXTRA_CA_CERTS": str(bundle)}
         self._process = subprocess.Popen(
             ["node", "peer.js"],
             cwd=FOLDER,

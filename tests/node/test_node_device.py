@@ -57,6 +57,17 @@ async def module(peer: Peer, transport: str, new_device: Any) -> AsyncIterator[s
     peer.call("close", device_id)
 
 
+@pytest.mark.usefixtures("on_443")
+@pytest.mark.parametrize("transport", [*STREAMING, "Http"], indirect=True)
+def test_a_file_is_uploaded_in_its_parts(peer: Peer, device: str) -> None:
+    info = peer.call("uploadInfo", device, "a b.txt")
+    assert (info["containerName"], info["blobName"]) == ("device-files", f"{device}/a b.txt")
+    assert peer.call("putBlob", info, "21.5") == 201
+    peer.call("uploadDone", device, info["correlationId"], True)
+    with pytest.raises(SdkError):
+        peer.call("uploadDone", device, info["correlationId"], True)
+
+
 def test_telemetry_keeps_body_properties_and_system_properties(peer: Peer, device: str, telemetry_of: Any) -> None:
     message = {
         "body": '{"t":21.5}',

@@ -143,6 +143,17 @@ def test_a_message_arrives_and_its_feedback_comes_back(sender: Peer, device: str
     assert [(each["originalMessageId"], each["statusCode"]) for each in records] == [(device, "Success")]
 
 
+@pytest.mark.usefixtures("on_443")
+def test_an_uploaded_file_is_told_of_and_settled(sender: Peer, device: str) -> None:
+    sender.call("fileNotifications")
+    sender.call("upload", device, "photo.txt", "hello")
+    while (notification := sender.event("file")["notification"])["deviceId"] != device:
+        assert sender.event("settled")["error"] is None
+    assert (notification["blobName"], notification["blobSizeInBytes"]) == (f"{device}/photo.txt", 5)
+    assert notification["blobUri"].endswith(f"/device-files/{device}/photo.txt")
+    assert sender.event("settled")["error"] is None
+
+
 def test_a_message_for_nobody_is_refused(sender: Peer, unused: str) -> None:
     with pytest.raises(SdkError, match="DeviceNotFoundError"):
         sender.call("sendToDevice", unused, {"body": "hello"})

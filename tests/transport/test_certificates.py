@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography import x509
@@ -20,8 +18,8 @@ from transport.certificates import (
     issue_server_certificate,
     make_authority,
     trust_bundle,
-    write_private,
 )
+from transport.private_files import write_private
 
 
 def memory_handshake(server: KeyPair, authority: KeyPair, name: str, folder: Path) -> ssl.SSLObject:
@@ -113,31 +111,6 @@ def test_files_come_back_and_only_the_owner_can_read_them(tmp_path: Path) -> Non
     assert KeyPair.load(tmp_path / "ca.pem", tmp_path / "ca.key") == pair
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ca.key", "ca.pem"]
-
-
-def test_a_file_is_private_before_it_has_a_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    modes = []
-    opened = os.fdopen
-
-    def watch(descriptor: int, mode: str) -> Any:
-        modes.append(os.fstat(descriptor).st_mode & 0o777)
-        return opened(descriptor, mode)
-
-    monkeypatch.setattr(os, "fdopen", watch)
-    previous = os.umask(0)
-    try:
-        write_private(tmp_path / "key", b"secret")
-    finally:
-        os.umask(previous)
-    assert modes == [0o600]
-
-
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_private(tmp_path / "key", b"old")
-    monkeypatch.setattr(os, "fsync", lambda _descriptor: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        write_private(tmp_path / "key", b"new")
-    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("key", b"old")]
 
 
 def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ class Client:
         self.connection = connection
         self.grants = Grants(hub, connection.peer_chain_der, self.end_link)
         self.devices: dict[Identity, AmqpDevice] = {}
+        self._connecting: set[Identity] = set()
         self._links: dict[Link, Node] = {}
         self._device_of: dict[Link, AmqpDevice] = {}
         self._work: set[asyncio.Task[None]] = set()
@@ -96,29 +97,46 @@ class Client:
             text = f"No token was put within {LOGIN_WITHIN_S:g} s."
             self.connection.close(error_condition(errors.UNAUTHORIZED_ACCESS, text))
 
-    async def admit(self, device_id: str, operation: Operation | None, size: int) -> None:
-        """Hold what has come in for as long as faults and throttles want, one after another, in the order it came.
+    @property
+    def is_unhindered(self) -> bool:
+        """Whether what comes in now may pass without being asked about, and nothing waits that came before it."""
+        return self.hub.admission.idle and not self._gate.locked()
 
-        HubError when it is refused; LostError when it is to vanish, also with the connection.
+    async def admit(self, device_id: str | None, operation: Operation | None, *sizes: int) -> None:
+        """Hold what has come in for as long as faults and throttles want, one after another, in the order it came;
+        messages of so many bytes each together. ``device_id`` None: what concerns no single device.
+
+        HubError when one is refused; LostError when they are to vanish, also with the connection.
         """
-        admission = self.hub.admission
-        if admission.idle and not self._gate.locked():
+        if self.is_unhindered:
             return
         async with self._gate:
             try:
-                await admission.admit(device_id, operation, size)
+                for size in sizes:
+                    await self.hub.admission.admit(device_id, operation, size)
             except CutError as error:
                 self.connection.abort(str(error))
                 raise LostError(str(error)) from error
 
-    def send(self, device_id: str, send: Callable[[], None]) -> None:
-        """Send a device what the hub sends of its own accord; faults may delay it or let it vanish."""
-        faults = self.hub.admission.faults
-        wait = faults.outgoing(device_id) if faults.active else 0.0
-        if wait:
-            asyncio.get_running_loop().call_later(wait, send)
-        elif wait is not None:
-            send()
+    async def admit_link(self, identity: Identity | None) -> None:
+        """Hold a link that is attached; the first one of a device counts as a new connection, as over MQTT.
+
+        ``identity`` None: a service's, or one for tokens. HubError and LostError as for ``admit``.
+        """
+        if identity is None or identity in self.devices or identity in self._connecting:
+            await self.admit(identity.device_id if identity else None, None, 0)
+            return
+        self._connecting.add(identity)
+        try:
+            await self.admit(identity.device_id, Operation.CONNECTION, 0)
+        finally:
+            self._connecting.discard(identity)
+
+    def send(self, device_id: str | None, send: Callable[[], None]) -> None:
+        """Send what the hub sends of its own accord, to a device or a service (None); faults may delay it or let it
+        vanish.
+        """
+        self.hub.admission.faults.let_go(device_id, send)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do work that outlasts a callback; what it raises is logged."""

@@ -18,7 +18,9 @@ from iot_core.amqp.types import Symbol, Timestamp
 from iot_core.amqp_addresses import EventPartition
 from iot_core.errors import EdgeyardError, HubError, LocalProtocolError
 from iot_core.hub_errors import hub_error
-from local_hub.eventhub import EventData, EventReader, ReceiverStolenError, amqp_message
+from local_hub.controls.faults import CutError, LostError
+from local_hub.eventhub import EventData, EventReader, ReceiverStolenError
+from local_hub.eventhub.amqp_message import amqp_message
 from local_hub.eventhub.event_hub import PartitionNotFoundError
 from local_hub.eventhub.receivers import ReceiverRefusedError
 from local_hub.fronts.amqp.clients import Client
@@ -114,13 +116,25 @@ class EventLink(Node):
             while True:
                 await self._can_send()
                 for event in await self._next(reader):
-                    await self._can_send()
-                    self._link.send(amqp.encode_message(self._message(event)))
+                    await self._send(event)
         except LocalProtocolError as error:
             self._client.end_link(self._link, hub_error("MessageTooLarge", f"{error}."))
         except EdgeyardError as error:
             self._client.end_link(self._link, as_hub_error(error))
             raise
+
+    async def _send(self, event: EventData) -> None:
+        """One event that faults for all may hold, take away or hang up on."""
+        faults = self._client.hub.admission.faults
+        if faults.active:
+            try:
+                await faults.pass_by(None)
+            except LostError:
+                return
+            except CutError as error:
+                self._client.connection.abort(str(error))
+        await self._can_send()
+        self._link.send(amqp.encode_message(self._message(event)))
 
     async def _next(self, reader: EventReader) -> list[EventData]:
         most = min(self._link.credit, BATCH)

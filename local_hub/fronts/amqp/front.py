@@ -26,7 +26,7 @@ from iot_core.sas import without_secrets
 from local_hub.fronts.amqp.clients import Client
 from local_hub.fronts.amqp.conditions import condition_of
 from local_hub.fronts.amqp.event_links import RefusedLinkError
-from local_hub.fronts.amqp.links import open_link
+from local_hub.fronts.amqp.links import identity_of, open_link
 from local_hub.fronts.amqp.redirect import RedirectError
 from local_hub.fronts.amqp.requests import Requests
 from local_hub.hub import Hub
@@ -64,6 +64,7 @@ class AmqpFront:
             client.connection.close(error_condition(errors.CONNECTION_FORCED, "the hub stops"))
         for client in clients:
             await client.drained()
+        await self._hub.messaging.drained()
 
     # -- the handler that transport.amqp_server calls
 
@@ -82,19 +83,20 @@ class AmqpFront:
 
     def on_attach(self, connection: AmqpServerProtocol, link: Link) -> None:
         client = self._client(connection)
+        if client.is_unhindered:
+            _attach(client, link)
+        else:
+            client.spawn(self._admit(client, link))
+
+    async def _admit(self, client: Client, link: Link) -> None:
+        """Let a link in where faults and throttles do; one that is lost is never answered."""
         try:
-            node = open_link(client, link)
+            await client.admit_link(identity_of(link))
         except HubError as error:
             _refuse(client, link, condition_of(error))
-        except RefusedLinkError as refusal:
-            _refuse(client, link, condition_of(refusal.error, refusal.condition))
-        except RedirectError as redirect:
-            _refuse(client, link, redirect.condition)
         else:
-            client.add(link, node)
-            link.send_attach(offered_capabilities=getattr(node, "capabilities", None))
-            if isinstance(link, Receiver):
-                link.keep_credit(REQUEST_CREDIT if isinstance(node, Requests) else CREDIT)
+            if not link.is_ended:
+                _attach(client, link)
 
     def on_detach(self, connection: AmqpServerProtocol, link: Link, error: ErrorCondition | None) -> None:
         self._client(connection).over(link)
@@ -141,6 +143,23 @@ class AmqpFront:
                 client.grants.put_key(name, login.password or "")
         elif login.mechanism == "EXTERNAL" and not client.connection.peer_chain_der:
             raise hub_error("IotHubUnauthorized", "SASL EXTERNAL needs a client certificate in the TLS handshake.")
+
+
+def _attach(client: Client, link: Link) -> None:
+    """Open a link, or refuse it and say why in the log."""
+    try:
+        node = open_link(client, link)
+    except HubError as error:
+        _refuse(client, link, condition_of(error))
+    except RefusedLinkError as refusal:
+        _refuse(client, link, condition_of(refusal.error, refusal.condition))
+    except RedirectError as redirect:
+        _refuse(client, link, redirect.condition)
+    else:
+        client.add(link, node)
+        link.send_attach(offered_capabilities=getattr(node, "capabilities", None))
+        if isinstance(link, Receiver):
+            link.keep_credit(REQUEST_CREDIT if isinstance(node, Requests) else CREDIT)
 
 
 def _refuse(client: Client, link: Link, condition: ErrorCondition) -> None:

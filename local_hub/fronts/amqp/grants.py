@@ -20,7 +20,7 @@ from iot_core.hub_errors import hub_error
 from iot_core.identity import Identity
 from iot_core.sas import SasToken
 from local_hub.auth.authenticator import NEVER, Principal
-from local_hub.auth.policies import Permission
+from local_hub.auth.permissions import Permission
 from local_hub.hub import Hub
 
 __all__ = ["Grant", "Grants"]
@@ -89,6 +89,7 @@ class Grants:
 
     def service(self, link: Link, path: str) -> None:
         """Let a service's link in; HubError IotHubUnauthorizedAccess without a token for it."""
+        self._hub.admission.check_login(None)
         for grant in self._by_audience.values():
             if Permission.SERVICE_CONNECT in grant.rights and grant.reaches(path):
                 grant.links.add(link)

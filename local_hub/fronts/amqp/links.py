@@ -23,6 +23,7 @@ from iot_core.amqp_addresses import (
     ServiceDevicebound,
     parse_address,
 )
+from iot_core.errors import HubError
 from iot_core.hub_errors import hub_error
 from iot_core.identity import Identity
 from local_hub.controls.faults import FaultKind
@@ -39,7 +40,7 @@ from local_hub.fronts.amqp.redirect import redirect_of
 from local_hub.fronts.amqp.sending import ServiceDeviceboundLink, TelemetryLink
 from local_hub.fronts.amqp.twin_links import TwinAnswersLink, TwinRequestsLink
 
-__all__ = ["open_link"]
+__all__ = ["identity_of", "open_link"]
 
 MODEL_ID = "com.microsoft:model-id"
 """Property of attach: the Plug and Play model of the device."""
@@ -51,13 +52,26 @@ def open_link(client: Client, link: Link) -> Node:
 
     HubError, RefusedLinkError or RedirectError when it is not.
     """
-    terminus = link.attach and (link.attach.source if isinstance(link, Sender) else link.attach.target)
-    text = (terminus.address if terminus else None) or ""
+    text = _address_of(link)
     address = parse_address(text)
     opener = _OPENERS.get((type(address), link.is_sender))
     if opener is None:
         raise hub_error("AmqpAddressNotFound", f"No link of this direction can be attached to {text[:200]!r}.")
     return opener(client, link, address)
+
+
+def identity_of(link: Link) -> Identity | None:
+    """The device or module that a link is of; None for every other link, and for an address that is none."""
+    try:
+        identity = getattr(parse_address(_address_of(link)), "identity", None)
+    except HubError:
+        return None
+    return identity if isinstance(identity, Identity) else None
+
+
+def _address_of(link: Link) -> str:
+    terminus = link.attach and (link.attach.source if isinstance(link, Sender) else link.attach.target)
+    return (terminus.address if terminus else None) or ""
 
 
 def _feedback(client: Client, link: Sender, _address: Feedback) -> Node:

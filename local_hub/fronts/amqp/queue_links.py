@@ -38,11 +38,13 @@ ItemT = TypeVar("ItemT", Locked, FeedbackBatch, FileNotification)
 class QueueLink(Node, Generic[ItemT]):
     """A ``local_hub.pump.Receiver`` on a link to the client."""
 
-    def __init__(self, client: Client, link: Sender) -> None:
+    def __init__(self, client: Client, link: Sender, device_id: str | None = None) -> None:
         self._client = client
         self._link = link
+        self._device_id = device_id
         self._waiting: deque[ItemT] = deque()
         self._held: dict[int, ItemT] = {}
+        self._is_over = False
 
     @property
     def credit(self) -> int:
@@ -50,6 +52,13 @@ class QueueLink(Node, Generic[ItemT]):
         return self._link.credit if ready else 0
 
     def deliver(self, item: ItemT) -> None:
+        """What a fault takes away stays locked, and comes again when its lock is over."""
+        self._client.send(self._device_id, partial(self._put, item))
+
+    def _put(self, item: ItemT) -> None:
+        if self._is_over:
+            self.release([item.lock_token])
+            return
         self._waiting.append(item)
         self._send_waiting()
 
@@ -65,6 +74,7 @@ class QueueLink(Node, Generic[ItemT]):
             self._client.spawn(self._settle(delivery, item))
 
     def ended(self) -> None:
+        self._is_over = True
         self.detach()
         self.release([item.lock_token for item in (*self._waiting, *self._held.values())])
         self._waiting.clear()
@@ -139,13 +149,10 @@ class DeviceboundLink(QueueLink[Locked]):
     """Cloud-to-device messages of one device."""
 
     def __init__(self, client: Client, link: Sender, identity: Identity) -> None:
-        super().__init__(client, link)
-        self._device_id = identity.device_id
+        super().__init__(client, link, identity.device_id)
+        self._id = identity.device_id
         self._c2d = client.hub.c2d
-        self._c2d.attach(self._device_id, self)
-
-    def deliver(self, item: Locked) -> None:
-        self._client.send(self._device_id, partial(super().deliver, item))
+        self._c2d.attach(self._id, self)
 
     def encode(self, item: Locked) -> amqp.Message:
         properties = {name: value or "" for name, value in item.message.properties.items()}
@@ -157,25 +164,25 @@ class DeviceboundLink(QueueLink[Locked]):
         )
 
     def wake(self) -> None:
-        self._c2d.wake(self._device_id)
+        self._c2d.wake(self._id)
 
     def detach(self) -> None:
-        self._c2d.detach(self._device_id, self)
+        self._c2d.detach(self._id, self)
 
     def release(self, lock_tokens: Sequence[str]) -> None:
-        self._c2d.release(self._device_id, lock_tokens)
+        self._c2d.release(self._id, lock_tokens)
 
     async def brought(self) -> None:
-        await self._c2d.brought(self._device_id)
+        await self._c2d.brought(self._id)
 
     async def complete(self, lock_token: str) -> None:
-        await self._c2d.complete(self._device_id, lock_token)
+        await self._c2d.complete(self._id, lock_token)
 
     async def reject(self, lock_token: str) -> None:
-        await self._c2d.reject(self._device_id, lock_token)
+        await self._c2d.reject(self._id, lock_token)
 
     async def abandon(self, lock_token: str) -> None:
-        await self._c2d.abandon(self._device_id, lock_token)
+        await self._c2d.abandon(self._id, lock_token)
 
 
 class FeedbackLink(QueueLink[FeedbackBatch]):

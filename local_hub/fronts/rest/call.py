@@ -18,7 +18,13 @@ from local_hub.hub import Hub
 __all__ = ["Call", "Reply", "etag_header", "identity_of"]
 
 _ETAG = re.compile(r'(?:W/)?"(.*)"', re.DOTALL)
-_JSON_TYPES = ("application/json", "text/json", "text/plain", "application/octet-stream")
+_JSON_TYPES = (
+    "application/json",
+    "application/json-patch+json",
+    "text/json",
+    "text/plain",
+    "application/octet-stream",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

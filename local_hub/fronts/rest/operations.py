@@ -22,6 +22,7 @@ _CLASSES: tuple[tuple[str, Operation | None, Operation | None], ...] = (
     (r"^/configurations/testQueries$", None, Operation.CONFIGURATION_READ),
     (r"^/configurations", Operation.CONFIGURATION_READ, Operation.CONFIGURATION_WRITE),
     (r"^/twins/.*/methods$", None, Operation.METHOD),
+    (r"^/digitaltwins/.*/commands/", None, Operation.METHOD),
     (r"^/(digital)?twins/", Operation.TWIN_READ, Operation.TWIN_UPDATE),
     (r"^/jobs", Operation.JOB, Operation.JOB),
     (r"^/(devices|statistics)", Operation.REGISTRY_READ, Operation.REGISTRY_WRITE),

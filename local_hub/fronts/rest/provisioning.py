@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import orjson
+
 from iot_core.dps import (
     Kind,
     ProvisioningLogin,
     Registration,
-    Status,
-    accepted_body,
     operation_body,
     provisioning_error,
     state_body,
@@ -25,7 +25,9 @@ from iot_core.errors import IdentityError
 from iot_core.identity import validate_registration_id
 from iot_core.json_types import JsonObject
 from local_hub.auth.authenticator import Permission, Principal
-from local_hub.dps.attestation import Attempt
+from local_hub.dps.attestation import Attempt, unauthorized
+from local_hub.dps.requests import read_body, taken, with_body
+from local_hub.fronts.envelopes import Envelope, error_body
 from local_hub.fronts.rest.call import Call, Reply, etag_header
 from local_hub.fronts.rest.paging import page_of
 from local_hub.hub import Hub
@@ -36,9 +38,14 @@ _Handler = Callable[[Call], Awaitable[Reply]]
 
 
 def device(hub: Hub, token: str, resource: str, chain: tuple[bytes, ...]) -> Principal:
-    """The guard of what devices call: an enrolment that lets the device of the path in."""
+    """The guard of what devices call: an enrolment that lets the device of the path in.
+
+    A device with a TPM shows nothing at first; ``register`` answers it with its challenge.
+    """
     scope, _, registration_id = resource.split("/")[1:4]
-    hub.provisioning.registrations.check(_attempt(scope, registration_id, token, chain))
+    attempt, registrations = _attempt(scope, registration_id, token, chain), hub.provisioning.registrations
+    if token or not registrations.takes_tpm(attempt):
+        registrations.check(attempt)
     return Principal(name=registration_id, rights=Permission(0), expires_at=0.0)
 
 
@@ -48,15 +55,20 @@ def service(hub: Hub, token: str, resource: str, _chain: tuple[bytes, ...]) -> P
 
 
 async def register(call: Call) -> Reply:
-    """202 and the operation to ask for; 200 and the outcome where that is a disabled enrolment."""
-    attempt = _attempt_of(call)
-    body = call.json_object() if call.payload else {}
-    if str(body.get("registrationId", attempt.login.registration_id)).lower() != attempt.login.registration_id.lower():
-        raise provisioning_error("BadRequest", "registrationId in the body is not the one of the path.")
-    registration = await call.hub.provisioning.registrations.register(attempt)
-    if registration.status is Status.DISABLED:
-        return Reply(body=operation_body(registration))
-    return Reply(status=202, body=accepted_body(registration), headers={"Retry-After": str(RETRY_AFTER_S)})
+    """202 and the operation to ask for, 200 and the outcome where that is a disabled enrolment.
+
+    401 with a challenge for a TPM that has not shown a token yet.
+    """
+    attempt, registrations = with_body(_attempt_of(call), read_body(call.payload)), call.hub.provisioning.registrations
+    if attempt.tpm is not None and not attempt.token and registrations.takes_tpm(attempt):
+        return _challenge(call.hub, registrations.challenge(attempt))
+    status, body = taken(await registrations.register(attempt))
+    return Reply(status=status, body=body, headers={"Retry-After": str(RETRY_AFTER_S)} if status == 202 else {})
+
+
+def _challenge(hub: Hub, wrapped: str) -> Reply:
+    body = orjson.loads(error_body(unauthorized(), Envelope.PROVISIONING, hub.clock.now()))
+    return Reply(status=401, body={**body, "authenticationKey": wrapped, "keyName": "registration"})
 
 
 async def get_operation(call: Call) -> Reply:

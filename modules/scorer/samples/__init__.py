@@ -1,4 +1,4 @@
-"""Five small photographs of known content, for the demo and the tests (see README.md for origin and licence)."""
+"""Six small photographs of known content, for the demo and the tests (see README.md for origin and licence)."""
 
 from __future__ import annotations
 

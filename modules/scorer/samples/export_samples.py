@@ -26,6 +26,7 @@ def photographs() -> dict[str, Any]:
         "cat": data.chelsea(),
         "coffee": data.coffee(),
         "rocket": data.rocket(),
+        "astronaut": data.astronaut(),
         "palace": load_sample_image("china.jpg"),
         "flower": load_sample_image("flower.jpg"),
     }

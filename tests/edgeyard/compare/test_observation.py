@@ -64,6 +64,7 @@ def test_what_differs_by_nature_becomes_its_format(value: Any, fact: str) -> Non
         ("primaryKey", "YQ==", "<base64 of 1 bytes>"),
         ("generationId", "638000000000000000", "<digits>"),
         ("totalDeviceCount", 7, "<number>"),
+        ("sasToken", "?sv=1&sig=a%2B&se=2026&sp=rw", "?sv=1&sig=<signature>&se=<time>&sp=rw"),
         ("message", "any words", "<text>"),
         ("Message", "ErrorCode:DeviceNotFound;any words", "ErrorCode:DeviceNotFound;<text>"),
     ],

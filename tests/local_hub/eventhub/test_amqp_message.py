@@ -9,7 +9,8 @@ import pytest
 from iot_core import amqp
 from iot_core.amqp.types import Timestamp
 from iot_core.identity import Identity
-from local_hub.eventhub import EventData, HubMessage, amqp_message
+from local_hub.eventhub import EventData, HubMessage
+from local_hub.eventhub.amqp_message import amqp_message
 
 MODULE = Identity("d1", "m")
 

@@ -24,6 +24,7 @@ from iot_core import sas
 from iot_core.connection_string import ConnectionString
 from iot_core.identity import Identity
 from local_hub.environment import hub_environment
+from tests.local_hub.http_sessions import http_session
 from transport.loopback import free_loopback_address
 
 API_VERSION = "2021-04-12"
@@ -181,7 +182,7 @@ class RestClient:
 @pytest.fixture
 async def rest_of() -> AsyncIterator[Callable[[HubProcess], RestClient]]:
     """REST clients of any hub."""
-    async with aiohttp.ClientSession() as session:
+    async with http_session() as session:
         yield lambda hub: RestClient(hub, session)
 
 
@@ -216,7 +217,7 @@ def trace(hub: HubProcess) -> TraceFactory:
     @asynccontextmanager
     async def open_trace(device_id: str) -> AsyncIterator[Trace]:
         async with (
-            aiohttp.ClientSession() as session,
+            http_session() as session,
             session.get(admin_url(hub, "/events"), params={"device": device_id}, headers=admin_headers(hub)) as reply,
         ):
             assert reply.status == 200
@@ -234,7 +235,7 @@ def admin_door(hub: HubProcess) -> tuple[Callable[[str], str], dict[str, str]]:
 @pytest.fixture
 async def send_c2d() -> AsyncIterator[Callable[..., Awaitable[dict[str, Any]]]]:
     """Sends a cloud-to-device message by the admin door of a hub."""
-    async with aiohttp.ClientSession() as session:
+    async with http_session() as session:
 
         async def send(hub: HubProcess, device: Device, body: str = "", **message: Any) -> dict[str, Any]:
             document = {"deviceId": device.identity.device_id, "body": body, **message}
@@ -269,3 +270,21 @@ def eventually() -> Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]:
         raise AssertionError("the condition never came true")
 
     return ask
+
+
+@pytest.fixture
+async def fault(hub: HubProcess) -> AsyncIterator[Callable[..., Awaitable[None]]]:
+    """Throws a switch of the hub's faults, for one device; in the end they are all taken back."""
+    async with http_session(headers=admin_headers(hub)) as session:
+        devices = list[str]()
+
+        async def throw(kind: str, device_id: str, **more: Any) -> None:
+            devices.append(device_id)
+            body = {"kind": kind, "device": device_id, **more}
+            async with session.post(admin_url(hub, "/faults"), json=body) as reply:
+                assert reply.status < 300, await reply.text()
+
+        yield throw
+        for device_id in devices:
+            async with session.delete(admin_url(hub, "/faults"), params={"device": device_id}) as reply:
+                assert reply.status == 200

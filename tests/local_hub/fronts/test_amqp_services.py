@@ -8,7 +8,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import aiohttp
 import pytest
 from azure.iot.device.aio import IoTHubDeviceClient
 from yarl import URL
@@ -19,6 +18,7 @@ from iot_core.amqp.types import Timestamp
 from iot_core.connection_string import ConnectionString
 from local_hub.ports import HTTPS_PORT
 from tests.local_hub.fronts.amqp_bench import connected, is_accepted, reason, service, text
+from tests.local_hub.http_sessions import http_session
 from transport.amqp_client import AmqpError
 
 uamqp = pytest.importorskip("uamqp", reason="uamqp has wheels for x86-64 Linux only")
@@ -190,7 +190,7 @@ async def test_a_service_is_told_of_an_uploaded_file(hub: Any, rest: Any) -> Non
     found = await rest.device()
     path, token = f"/devices/{found.identity.device_id}/files", found.token()
     info = (await rest.call("POST", path, {"blobName": "log.txt"}, token=token)).body
-    async with aiohttp.ClientSession() as session:
+    async with http_session() as session:
         blob = f"https://{info['hostName']}/{info['containerName']}/{info['blobName']}{info['sasToken']}"
         url, headers = URL(blob, encoded=True), {"x-ms-blob-type": "BlockBlob"}
         async with session.put(url, data=b"hello", headers=headers, ssl=hub.tls) as answer:

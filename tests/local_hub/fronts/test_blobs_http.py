@@ -20,6 +20,7 @@ from yarl import URL
 from iot_core.storage.account import StorageAccount
 from iot_core.storage.crc64 import Crc64
 from local_hub.environment import hub_environment
+from tests.local_hub.http_sessions import http_session
 
 Call = Callable[..., Awaitable["Answered"]]
 PUT = {"x-ms-blob-type": "BlockBlob"}
@@ -60,7 +61,7 @@ async def http(hub: Any, account: StorageAccount) -> AsyncIterator[Call]:
     token = "&".join(f"{name}={value}" for name, value in fields.items() if value)
     token += "&sig=" + signed.replace("+", "%2B").replace("/", "%2F")
     tls: ssl.SSLContext = hub.tls
-    async with aiohttp.ClientSession(auto_decompress=False) as session:
+    async with http_session(auto_decompress=False) as session:
 
         async def call(
             verb: str, path: str, data: Any = None, *, query: str = "", sas: str | None = None, **headers: str
@@ -95,6 +96,14 @@ async def test_a_refusal_has_its_code_in_a_header_and_in_xml(http: Call) -> None
     assert message[0] == "The specified blob does not exist."
     assert message[1] == f"RequestId:{answer.headers['x-ms-request-id']}"
     assert answer.error == (404, "BlobNotFound")
+
+
+async def test_metadata_is_told_of_a_blob_and_of_a_container(http: Call, name: str) -> None:
+    await http("PUT", name, b"x", **PUT, x_ms_meta_Room="1")
+    blob = await http("GET", name, query="&comp=metadata")
+    container = await http("HEAD", name.partition("/")[0], query="&restype=container&comp=metadata")
+    assert (blob.status, blob.headers["x-ms-meta-Room"], blob.body) == (200, "1", b"")
+    assert (container.status, "ETag" in container.headers) == (200, True)
 
 
 async def test_head_is_refused_without_a_body(http: Call) -> None:
@@ -167,6 +176,12 @@ async def test_a_client_that_goes_away_leaves_nothing(
     upload.cancel()
     await eventually(cleared)
     assert (await http("GET", "device-files/cut")).error == (404, "BlobNotFound")
+
+
+async def test_an_encryption_algorithm_without_a_key_asks_for_nothing(http: Call, name: str) -> None:
+    assert (await http("PUT", name, b"x", **PUT, x_ms_encryption_algorithm="AES256")).status == 201
+    refused = await http("PUT", name, b"x", **PUT, x_ms_encryption_algorithm="AES256", x_ms_encryption_key="a2V5")
+    assert refused.error == (501, "NotImplemented")
 
 
 async def test_a_client_may_wait_to_be_asked_for_its_body(http: Call, name: str) -> None:
@@ -278,3 +293,21 @@ async def test_the_signature_may_set_headers_of_the_answer(http: Call, name: str
 async def test_the_rest_api_is_still_there(rest: Any) -> None:
     assert (await rest.call("GET", "/edgeyards/x")).status == 404
     assert (await rest.call("GET", "/statistics/devices")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"), [("throttle", (503, "ServerBusy")), ("refuse", (403, "AuthenticationFailed"))]
+)
+async def test_a_fault_of_a_device_strikes_its_blobs(http: Call, fault: Any, kind: str, error: tuple[int, str]) -> None:
+    device_id = f"d-{uuid.uuid4().hex[:8]}"
+    await fault(kind, device_id)
+    assert (await http("PUT", f"device-files/{device_id}/a", b"x", **PUT)).error == error
+    assert (await http("PUT", f"device-files/other-{device_id}/a", b"x", **PUT)).status == 201
+
+
+@pytest.mark.parametrize("kind", ["drop", "disconnect"])
+async def test_a_blob_that_a_fault_takes_away_ends_the_connection(http: Call, fault: Any, kind: str) -> None:
+    device_id = f"d-{uuid.uuid4().hex[:8]}"
+    await fault(kind, device_id, forSeconds=60)
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await http("GET", f"device-files/{device_id}/a")

@@ -8,10 +8,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
-import aiohttp
 import pytest
 
 from iot_core import sas
+from tests.local_hub.http_sessions import http_session
 
 Send = Callable[..., Awaitable[dict[str, Any]]]
 Http = Callable[..., Awaitable["Answered"]]
@@ -38,7 +38,7 @@ class Answered:
 @pytest.fixture
 async def http(hub: Any) -> AsyncIterator[Http]:
     """Calls a path below a device's own, with the device's token unless another is given."""
-    async with aiohttp.ClientSession() as session:
+    async with http_session() as session:
 
         async def call(
             verb: str, device: Any, path: str, body: bytes = b"", *, token: str | None = None, **headers: str
@@ -263,7 +263,7 @@ async def test_the_admin_door_says_what_is_wrong_with_a_message(
     admin_door: Any, message: Any, status: int, said: str
 ) -> None:
     url, headers = admin_door
-    async with aiohttp.ClientSession() as session, session.post(url("/c2d"), json=message, headers=headers) as reply:
+    async with http_session() as session, session.post(url("/c2d"), json=message, headers=headers) as reply:
         assert reply.status == status
         assert said in await reply.text()
 

@@ -13,6 +13,7 @@ from azure.iot.device import Message
 from azure.iot.device.aio import IoTHubDeviceClient
 
 from edgeyard.cli.main import run
+from tests.local_hub.http_sessions import http_session
 
 pytestmark = [
     pytest.mark.acceptance,
@@ -48,7 +49,7 @@ class Door:
 @pytest.fixture
 async def door(admin_door: Any) -> AsyncIterator[Door]:
     url, headers = admin_door
-    async with aiohttp.ClientSession(headers=headers) as session:
+    async with http_session(headers=headers) as session:
         yield Door(session, url)
 
 

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 from azure.iot.device import X509, IoTHubDeviceClient
@@ -20,6 +19,7 @@ from azure.storage.blob import BlobClient, BlobServiceClient
 
 from local_hub.environment import hub_environment
 from tests.local_hub.device_certificates import make_certificate
+from tests.local_hub.http_sessions import http_session
 
 pytestmark = pytest.mark.acceptance
 
@@ -66,7 +66,7 @@ async def sdk(hub: Any) -> AsyncIterator[Callable[[Any], Any]]:
 async def told(admin_door: Any) -> AsyncIterator[Callable[[str], Awaitable[list[dict[str, Any]]]]]:
     """The notifications of a device that wait."""
     url, headers = admin_door
-    async with aiohttp.ClientSession() as session:
+    async with http_session() as session:
 
         async def ask(device_id: str) -> list[dict[str, Any]]:
             async with session.get(url("/files/notifications?most=10000"), headers=headers) as reply:

@@ -13,7 +13,6 @@ import pytest
 
 from iot_core import sas
 from local_hub.fronts.http import MOST_BODY_BYTES
-from local_hub.fronts.rest.routes import ROUTES
 
 
 async def test_a_call_without_a_token_is_refused_with_the_service_s_text(rest: Any) -> None:
@@ -54,16 +53,6 @@ async def test_the_api_version_must_be_a_date(rest: Any, query: str) -> None:
 @pytest.mark.parametrize("version", ["2018-06-30", "2020-05-31-preview", "2031-01-01"])
 async def test_every_dated_api_version_is_accepted(rest: Any, version: str) -> None:
     assert (await rest.call("GET", "/statistics/devices", query=f"api-version={version}")).status == 200
-
-
-@pytest.mark.parametrize(
-    "route", [route for route in ROUTES if route.handler is None], ids=lambda r: f"{r.verb} {r.path}"
-)
-async def test_what_is_not_built_is_refused_by_name(rest: Any, route: Any) -> None:
-    answer = await rest.call(route.verb, route.path.replace("{", "x").replace("}", "x"))
-    assert (answer.status, answer.headers["iothub-errorcode"]) == (501, "NotImplemented")
-    assert route.feature in answer.body["Message"]
-    assert "docs/conformance.md" in answer.body["Message"]
 
 
 async def test_a_path_that_the_service_does_not_have_is_404(rest: Any) -> None:

@@ -200,3 +200,18 @@ def test_the_environment_names_the_service(hub: Any, capsys: pytest.CaptureFixtu
     assert variables["PROVISIONING_HOST"] == hub.host
     assert variables["PROVISIONING_IDSCOPE"].startswith("0ne")
     assert "SharedAccessKeyName=provisioningserviceowner" in variables["DPS_CONNECTION_STRING"]
+
+
+async def test_faults_strike_a_registration_by_its_id(service: Call, device: Call, fault: Any) -> None:
+    name = new_id()
+    keys = await enrolled(service, f"/enrollments/{name}")
+    await fault("throttle", name)
+    answer = await device("PUT", name, keys["primaryKey"], "/register", {"registrationId": name})
+    assert (answer.status, answer.body["errorCode"], answer.headers["Retry-After"]) == (429, 429001, "3")
+
+
+async def test_a_refuse_fault_is_a_wrong_key(service: Call, device: Call, fault: Any) -> None:
+    name = new_id()
+    keys = await enrolled(service, f"/enrollments/{name}")
+    await fault("refuse", name)
+    assert (await device("PUT", name, keys["primaryKey"], "/register", {"registrationId": name})).status == 401

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import time
 import uuid
@@ -15,6 +17,7 @@ from iot_core import sas
 from iot_core.connection_string import ConnectionString
 from iot_core.mqtt import ConnAck, Connect, Decoder, PubAck, Publish, SubAck, Subscribe, encode
 from local_hub.environment import hub_environment
+from tests.local_hub.http_sessions import http_session
 
 RESPONSES = "$dps/registrations/res/#"
 REGISTER = "$dps/registrations/PUT/iotdps-register/?$rid=7"
@@ -63,7 +66,7 @@ async def device(hub: Any, rest: Any, eventually: Callable[..., Any]) -> AsyncIt
     key = made.body["attestation"]["symmetricKey"]["primaryKey"]
     url = f"https://{hub.owner.host_name}/$iothub/websocket"
     async with (
-        aiohttp.ClientSession() as session,
+        http_session() as session,
         session.ws_connect(url, protocols=["mqtt"], ssl=hub.tls) as opened,
     ):
         raw = opened.get_extra_info("socket")
@@ -127,3 +130,46 @@ async def test_what_is_not_the_service_s_ends_the_connection(device: Device, pac
 )
 async def test_a_log_in_that_is_not_the_device_s_is_refused_with_5(device: Device, changes: dict[str, Any]) -> None:
     assert await device.log_in(**changes) == 5
+
+
+def registration_of(device: Device) -> str:
+    return device.resource.rpartition("/")[2]
+
+
+async def test_a_throttle_fault_is_answered_429_with_a_time_to_wait(device: Device, fault: Any) -> None:
+    assert await device.log_in() == 0
+    await device.send(Subscribe(packet_id=1, filters=((RESPONSES, 0),)))
+    await device.next()
+    await fault("throttle", registration_of(device))
+    await device.send(Publish(topic=REGISTER, payload=b"{}", qos=0))
+    answer = await device.next()
+    assert answer.topic == "$dps/registrations/res/429/?$rid=7&retry-after=3"
+    assert json.loads(answer.payload)["errorCode"] == 429001
+
+
+async def test_a_refuse_fault_refuses_the_log_in(device: Device, fault: Any) -> None:
+    await fault("refuse", registration_of(device))
+    assert await device.log_in() == 5
+
+
+async def test_a_disconnect_fault_hangs_up_on_a_request(device: Device, fault: Any) -> None:
+    assert await device.log_in() == 0
+    await fault("disconnect", registration_of(device), forSeconds=60)
+    await device.send(Publish(topic=REGISTER, payload=b"{}", qos=0))
+    assert await device.next() is None
+
+
+async def test_a_request_that_a_fault_drops_is_never_answered(device: Device, fault: Any, eventually: Any) -> None:
+    assert await device.log_in() == 0
+    await device.send(Subscribe(packet_id=1, filters=((RESPONSES, 0),)))
+    await device.next()
+    await fault("drop", registration_of(device), rate=1, forSeconds=0.5)
+    status = "$dps/registrations/GET/iotdps-get-operationstatus/?$rid={}&operationId=none"
+    for number in range(100):
+        await device.send(Publish(topic=status.format(number), qos=0))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.05):
+                answer = await device.next()
+                break
+    assert number > 0
+    assert f"$rid={number}" in answer.topic

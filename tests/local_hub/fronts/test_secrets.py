@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-import aiohttp
-
 from iot_core import sas
 from iot_core.identity import generate_key
+from tests.local_hub.http_sessions import http_session
 from transport.mqtt_client import ConnectionLost, ConnectRefused, MqttClient
 
 
@@ -70,7 +69,7 @@ async def talk_of_secrets(hub: Any, device: Any, token: str) -> None:
 async def by_the_admin_door(hub: Any, token: str) -> None:
     running = hub.running
     url = f"http://{running['admin_host']}:{running['admin_port']}/status"
-    async with aiohttp.ClientSession() as http:
+    async with http_session() as http:
         for given, status in ((token, 200), (token[:-1], 401)):
             async with http.get(url, headers={"Authorization": f"Bearer {given}"}) as reply:
                 assert reply.status == status

@@ -15,6 +15,7 @@ from azure.iot.device.aio import IoTHubDeviceClient
 from iot_core.mqtt import ConnAck, Connect, Decoder, PingReq, PingResp, PubAck, Publish, encode
 from local_hub.ports import HTTPS_PORT
 from tests.local_hub.device_certificates import make_certificate
+from tests.local_hub.http_sessions import http_session
 
 PATH = "/$iothub/websocket"
 
@@ -57,7 +58,7 @@ async def dial(hub: Any, eventually: Any) -> AsyncIterator[Callable[..., Any]]:
     async def all_closed() -> bool:
         return all(socket.fileno() == -1 for socket in sockets)
 
-    async with aiohttp.ClientSession() as session:
+    async with http_session() as session:
 
         async def connect(path: str = PATH, *, protocols: tuple[str, ...] = ("mqtt",), **options: Any) -> SocketClient:
             url = f"https://{hub.owner.host_name}{path}"

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from azure.iot.device import X509
 from azure.iot.device.aio import IoTHubDeviceClient, IoTHubModuleClient
@@ -19,6 +18,7 @@ from azure.iot.device.exceptions import CredentialError
 from edgeyard.cli.main import run
 from iot_core import sas
 from tests.local_hub.device_certificates import TestCertificate, make_certificate
+from tests.local_hub.http_sessions import http_session
 
 Connector = Callable[..., Awaitable[Any]]
 pytestmark = pytest.mark.filterwarnings("ignore:.*socket.socket:pytest.PytestUnraisableExceptionWarning")
@@ -124,7 +124,7 @@ async def test_a_client_certificate_disturbs_nobody_who_logs_in_by_token(hub: An
     context.load_cert_chain(*make_certificate("stranger").save(tmp_path))
     headers = {"Authorization": sas.token_for(hub.owner, time.time())}
     url = f"https://{hub.owner.host_name}/statistics/devices?api-version=2021-04-12"
-    async with aiohttp.ClientSession() as session, session.get(url, headers=headers, ssl=context) as reply:
+    async with http_session() as session, session.get(url, headers=headers, ssl=context) as reply:
         assert reply.status == 200
 
 
@@ -134,7 +134,7 @@ async def test_an_edge_device_registers_its_modules_with_its_certificate(hub: An
     context = ssl.create_default_context(cafile=str(hub.ca_file))
     context.load_cert_chain(*certificate.save(tmp_path))
     base = f"https://{hub.owner.host_name}"
-    async with aiohttp.ClientSession() as session:
+    async with http_session() as session:
         for path, status in ((edge.identity.device_id, 200), ("somebody-else", 401)):
             url = f"{base}/devices/{path}/modules?api-version=2021-04-12"
             async with session.get(url, ssl=context) as reply:
@@ -153,7 +153,7 @@ async def test_a_device_sends_over_https_with_its_certificate(
         context.load_cert_chain(*certificates[name].save(tmp_path))
     path = f"/devices/{device.identity.device_id}/messages/events"
     url = f"https://{hub.owner.host_name}{path}?api-version=2021-04-12"
-    async with aiohttp.ClientSession() as session, session.post(url, data=b"{}", ssl=context) as reply:
+    async with http_session() as session, session.post(url, data=b"{}", ssl=context) as reply:
         assert reply.status == status
         assert reply.headers.get("iothub-errorcode") == (None if status == 204 else "IotHubUnauthorized")
 

@@ -30,6 +30,7 @@ EVERYTHING = {
         for number, source in enumerate(("TwinChangeEvents", "DeviceLifecycleEvents", "DeviceConnectionStateEvents"))
     ]
 }
+DIGITAL = {"name": "digital", "source": "DigitalTwinChangeEvents", "endpointNames": ["events"]}
 Wait = Callable[[Callable[[], object]], Awaitable[None]]
 
 
@@ -89,6 +90,29 @@ class TestHubEvents:
         assert seen(replaced) == ("twinChangeEvents", "replaceTwin")
         assert json.loads(replaced.body).keys() >= {"deviceId", "etag", "version", "tags", "properties"}
         assert json.loads(reported.body)["properties"]["reported"]["b"] == 2
+
+    async def test_a_digital_twin_update(self, hub: Hub) -> None:
+        await hub.registry.put_device("d1", {}, None)
+        await hub.routing.replace({"routes": [DIGITAL]})
+        patch = [{"op": "add", "path": "/thermostat1/target", "value": 21.8}]
+        await hub.digital_twins.patch(D1, patch, None)
+        ack = {"value": 21.8, "ac": 200, "av": 2}
+        await hub.twins.patch_reported(D1, {"thermostat1": {"__t": "c", "target": ack}}, None)
+        await hub.twins.patch(D1, {"tags": {"no": "part of it"}}, None)
+        desired, reported = stored(hub)
+        wanted = {"desiredValue": 21.8, "desiredVersion": 2}
+        assert seen(desired) == ("digitalTwinChangeEvents", "updateDigitalTwin")
+        assert desired.message.system["contentType"] == "application/json-patch+json"
+        assert json.loads(desired.body) == [
+            {"op": "add", "path": "/thermostat1", "value": {"$metadata": {"target": wanted}}}
+        ]
+        known = "/thermostat1/$metadata/target"
+        assert json.loads(reported.body) == [
+            {"op": "add", "path": "/thermostat1/target", "value": 21.8},
+            {"op": "add", "path": f"{known}/ackVersion", "value": 2},
+            {"op": "add", "path": f"{known}/ackCode", "value": 200},
+            {"op": "add", "path": f"{known}/lastUpdateTime", "value": iso(hub.clock.now())},
+        ]
 
     async def test_identities_that_come_and_go_modules_too(self, listening: Hub) -> None:
         await listening.registry.put_module(Identity("d1", "m"), {}, None)

@@ -63,7 +63,7 @@ def test_sources_and_endpoints_are_found_in_any_case() -> None:
         ({"routes": {}}, "routes must be a list"),
         (route(name="a b"), "cannot name a route"),
         (route(name=None), "needs a name"),
-        (route(source="DigitalTwinChangeEvents"), "the source DigitalTwinChangeEvents is not built"),
+        (route(source="DeviceJobLifecycleEvents"), "the source DeviceJobLifecycleEvents is not built"),
         (route(source="Telemetry"), "there is no source 'Telemetry'"),
         (route(condition="a ="), "route r: expected a value"),
         (route(condition=1), "condition must be a text"),

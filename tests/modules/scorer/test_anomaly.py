@@ -1,17 +1,35 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from device.measurements import CITIES, temperatures
-from modules.scorer.anomaly import AnomalyModel, Detector, refracted
+from iot_core.errors import InputError
+from modules.scorer.anomaly import AnomalyModel, Detector, Judgement, Key, refracted
 from modules.scorer.settings import ScorerSettings
+from tests.modules.scorer.onnx_models import linear, picture_means, save
 
 
 @pytest.fixture(scope="module")
 def model() -> AnomalyModel:
     return AnomalyModel()
+
+
+def last_value(window: int) -> bytes:
+    """window [N, W] → score [N]: the last value itself."""
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["window", "last"], ["score"], axis=1)],
+        "last",
+        [helper.make_tensor_value_info("window", TensorProto.FLOAT, ["N", window])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["N"])],
+        [numpy_helper.from_array(np.array(window - 1), "last")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    return bytes(model.SerializeToString())
 
 
 def hourly(city: str, noise: float = 0.0) -> npt.NDArray[np.float64]:
@@ -102,3 +120,57 @@ def test_the_refractory_rule_looks_back_only() -> None:
     assert refracted(0.8, []) == 0.8
     assert refracted(0.8, [0.5, 0.7]) == 0.8
     assert refracted(0.8, [0.5, 0.8]) == 0.4
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("kind", ["graph", "graph+context", "context"])
+def test_values_judged_together_are_judged_as_one_by_one(model: AnomalyModel, kind: str, keep: bool) -> None:
+    settings = ScorerSettings.from_twin({"detector": kind, "keepAnomalies": keep, "threshold": 0.5})
+    values = hourly(CITIES[0], noise=0.5)[:260]
+    values[[150, 200, 201]] += 25
+    pairs: list[tuple[Key, float]] = [((name,), value) for value in values.tolist() for name in ("a", "b")]
+    one_by_one, together = Detector(model), Detector(model)
+    expected = [one_by_one.judge(key, value, settings) for key, value in pairs]
+    found = together.judge_all(pairs, settings)
+    assert [each.anomaly for each in found] == [each.anomaly for each in expected]
+    assert any(each.anomaly for each in found)
+    scores = [[each.score for each in judgements if each.score is not None] for judgements in (found, expected)]
+    assert scores[0] == pytest.approx(scores[1], abs=0.01)  # the profile's own rounding
+
+
+def test_the_context_detector_sees_a_broken_rhythm_that_the_graph_does_not(model: AnomalyModel) -> None:
+    """Values as usual as any, in an order that never came before."""
+    rhythm = [20.0, 22.0, 26.0, 24.0, 28.0, 21.0, 23.0, 25.0] * 60
+    broken = [28.0, 20.0, 28.0, 20.0]
+    highest = {}
+    for kind in ("graph", "context"):
+        detector, settings = Detector(model), ScorerSettings.from_twin({"detector": kind, "refractoryValues": 0})
+        detector.remember(("s",), rhythm, settings)
+        usual = detector.judge_all([(("s",), value) for value in rhythm[:16]], settings)
+        strange = detector.judge_all([(("s",), value) for value in broken], settings)
+        highest[kind] = max(each.score or 0 for each in strange) - max(each.score or 0 for each in usual)
+    assert highest["context"] > 0.4
+
+
+def test_forgotten_series_are_counted(model: AnomalyModel) -> None:
+    detector, settings = Detector(model), ScorerSettings.from_twin({"maxSeries": 2})
+    for name in ("a", "b", "a", "c", "d"):
+        detector.judge((name,), 1.0, settings)
+    assert (len(detector), detector.forgotten) == (2, 2)
+
+
+def test_another_model_takes_over_between_two_values(model: AnomalyModel, tmp_path: Path) -> None:
+    detector, settings = Detector(model), ScorerSettings.from_twin({"minimumHistory": 24})
+    detector.remember(("s",), hourly(CITIES[0])[:400], settings)
+    last = AnomalyModel(save(tmp_path, "last", last_value(30)))
+    detector.use(last)
+    assert detector.judge(("s",), 0.9, settings) == Judgement(value=0.9, score=0.9, anomaly=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(picture_means(), r"its input must be \[N, W\] with a fixed W"), (linear(), "one finite number for each window")],
+)
+def test_a_model_of_another_shape_is_refused(content: bytes, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=reason):
+        AnomalyModel(save(tmp_path, "another", content))

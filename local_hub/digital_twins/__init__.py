@@ -1,0 +1,1 @@
+"""Digital twins: devices as IoT Plug and Play sees them."""
