@@ -12,10 +12,11 @@ setup: .venv/.ready
 
 test: lint types layers unit
 
-# What make test cannot do with Python alone: the acceptance tests as an unprivileged user, without port 443, and Azure's
-# SDKs for Node.js.
+# What make test cannot do with Python alone, or would take it too long: the acceptance tests as an unprivileged user,
+# without port 443; the tools against a hub as slow as Azure's; Azure's SDKs for Node.js.
 test-full: setup
 	sh scripts/test-unprivileged.sh
+	sh scripts/test-like-azure.sh
 	sh scripts/test-node.sh
 
 lint: setup
