@@ -13,11 +13,12 @@ setup: .venv/.ready
 test: lint types layers unit
 
 # What make test cannot do with Python alone, or would take it too long: the acceptance tests as an unprivileged user,
-# without port 443; the tools against a hub as slow as Azure's; Azure's SDKs for Node.js.
+# without port 443; the tools against a hub as slow as Azure's; Azure's SDKs for Node.js; the modules' images in an engine.
 test-full: setup
 	sh scripts/test-unprivileged.sh
 	sh scripts/test-like-azure.sh
 	sh scripts/test-node.sh
+	sh scripts/test-containers.sh
 
 lint: setup
 	$(BIN)/ruff check .
