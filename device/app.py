@@ -259,7 +259,14 @@ class App(Generic[S]):
             self.log.warning("message for an unknown input", input=name)
             return
         self.observer.received(name)
-        await self._tracked(self._guarded(function(message), unless=StoreError))
+        # The client gives each message a task: a stop waits for that one, which costs a third of a task of its own.
+        task = asyncio.current_task()
+        assert task is not None
+        self._in_flight.add(task)
+        try:
+            await self._guarded(function(message), unless=StoreError)
+        finally:
+            self._in_flight.discard(task)
 
     async def _repeat(self, function: Work) -> None:
         interval = Interval(lambda: self.settings.reporting_interval)

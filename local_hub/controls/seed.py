@@ -1,6 +1,6 @@
 """The seed of a hub: devices, modules, twins and configurations that are there when it starts.
 
-A JSON file of this shape, everything optional but the ids::
+A JSON file (or YAML, by its suffix .yaml or .yml) of this shape, everything optional but the ids::
 
     {"devices": [{"deviceId": "d1", "status": "enabled", "edge": false,
                   "primaryKey": null, "secondaryKey": null, "tags": {}, "desired": {},
@@ -14,10 +14,12 @@ are merged as patches (null removes), and nothing is ever deleted. Configuration
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
@@ -30,6 +32,7 @@ from local_hub.preconditions import ANY
 
 __all__ = ["Seed", "SeedError", "read_seed", "sow"]
 
+YAML_SUFFIXES = (".yaml", ".yml")
 _AT_ONCE = 100
 """Devices whose writes share commits."""
 
@@ -83,12 +86,20 @@ class Seed(_Part):
 def read_seed(path: Path) -> Seed:
     """SeedError, naming file and place, for what is no seed."""
     try:
-        return Seed.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
+        return Seed.model_validate_json(_from_yaml(content) if path.suffix in YAML_SUFFIXES else content)
     except OSError as error:
         raise SeedError(f"seed {path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, TypeError, RecursionError) as error:
+        raise SeedError(f"seed {path} is not YAML that JSON could say too: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise SeedError(f"seed {path}: {_place(*first['loc'])}{first['msg']}") from error
+
+
+def _from_yaml(content: bytes) -> str:
+    """As JSON; TypeError for a value that JSON has not, such as a date without quotes."""
+    return json.dumps(yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
 
 async def sow(hub: Hub, path: Path) -> None:

@@ -130,3 +130,20 @@ def test_a_seed_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_keys_are_not_in_what_is_printed_of_a_seed(seed_file: Path) -> None:
     assert KEY not in repr(read_seed(seed_file))
+
+
+async def test_a_seed_may_be_yaml(hub: Hub, tmp_path: Path) -> None:
+    file = tmp_path / "seed.yaml"
+    file.write_text("devices:\n  - deviceId: d1\n    tags: {building: B1}\n    desired: {rate: 5}\n")
+    await sow(hub, file)
+    twin = hub.twins.get(Identity("d1"))
+    assert twin["tags"] == {"building": "B1"}
+    assert twin["properties"]["desired"]["rate"] == 5
+
+
+@pytest.mark.parametrize("text", ["devices: [", "devices: [{deviceId: d1, tags: {since: 2026-01-01}}]"])
+def test_yaml_that_json_could_not_say_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "seed.yml"
+    file.write_text(text)
+    with pytest.raises(SeedError, match=r"seed\.yml is not YAML that JSON could say too"):
+        read_seed(file)
