@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dotenv import dotenv_values
 
 from hub_tools.service import Json
 from iot_core.errors import ManifestError
+from iot_core.manifest import ModuleDescription, module_images, parse_manifest, parse_module_json
 from iot_core.manifest import expand_template as expand_text
-from iot_core.manifest import module_images, parse_manifest, parse_module_json
 
-__all__ = ["expand_template", "read_env_file", "read_variables"]
+__all__ = [
+    "described_images",
+    "expand_template",
+    "module_images_below",
+    "read_env_file",
+    "read_variables",
+    "target_platform_here",
+]
 
 MODULES_FOLDER = "modules"
+MODULE_FILE = "module.json"
+CONTAINER_TAG = "CONTAINER_TAG"
 ENV_FILE = ".env"
 ARM64_MACHINES = frozenset({"aarch64", "arm64"})
+_MODULEDIR = re.compile(r"\$\{MODULEDIR<([^<>]+)>")
 
 
 def expand_template(
@@ -31,9 +42,8 @@ def expand_template(
     names the file.
     """
     values = read_variables(template.parent) if variables is None else variables
-    wanted = target_platform or ("arm64v8" if platform.machine() in ARM64_MACHINES else "amd64")
     text = _read(template)
-    images = _images(template.parent / MODULES_FOLDER, values, wanted)
+    images = module_images_below(template.parent, values, target_platform or target_platform_here(), text=text)
     try:
         deployment = expand_text(text, variables=values, images=images)
         parse_manifest(deployment)
@@ -52,13 +62,45 @@ def read_env_file(file: Path) -> dict[str, str]:
     return {name: value for name, value in dotenv_values(file).items() if value is not None}
 
 
-def _images(folder: Path, variables: Mapping[str, str], wanted: str) -> dict[str, str]:
-    """Placeholder → image of every module in `folder` that has a module.json."""
-    images: dict[str, str] = {}
-    for description in sorted(folder.glob("*/module.json")):
-        module = parse_module_json(_read(description), variables, path=str(description))
-        images |= module_images(description.parent.name, module, platform=wanted)
-    return images
+def target_platform_here() -> str:
+    """The platform of images for this machine: "amd64" or "arm64v8"."""
+    return "arm64v8" if platform.machine() in ARM64_MACHINES else "amd64"
+
+
+def module_images_below(
+    folder: Path, variables: Mapping[str, str], wanted: str, *, text: str | None = None
+) -> dict[str, str]:
+    """Placeholder → image of every module in `folder`/modules that has a module.json.
+
+    With the `text` of a template only of the modules that it names, those of ${MODULEDIR<path>} too, whose path is
+    relative to `folder`. The variable CONTAINER_TAG becomes a part of every tag, as the IoT Edge tools have it.
+    """
+    return {name: image for name, (image, _) in described_images(folder, variables, wanted, text=text).items()}
+
+
+def described_images(
+    folder: Path, variables: Mapping[str, str], wanted: str, *, text: str | None = None
+) -> dict[str, tuple[str, ModuleDescription]]:
+    """The same with what module.json says of each."""
+    return {
+        placeholder: (image, module)
+        for name, is_path, module in _descriptions(folder, variables, text)
+        for placeholder, image in module_images(
+            name, module, platform=wanted, container_tag=variables.get(CONTAINER_TAG, ""), is_path=is_path
+        ).items()
+    }
+
+
+def _descriptions(
+    folder: Path, variables: Mapping[str, str], text: str | None
+) -> Iterator[tuple[str, bool, ModuleDescription]]:
+    for file in sorted((folder / MODULES_FOLDER).glob("*/module.json")):
+        name = file.parent.name
+        if text is None or f"${{MODULES.{name}}}" in text or f"${{MODULES.{name}." in text:
+            yield name, False, parse_module_json(_read(file), variables, path=str(file))
+    for path in sorted(set(_MODULEDIR.findall(text or ""))):
+        file = folder / path / MODULE_FILE
+        yield path, True, parse_module_json(_read(file), variables, path=str(file))
 
 
 def _read(file: Path) -> str:

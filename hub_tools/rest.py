@@ -14,9 +14,9 @@ import aiohttp
 from yarl import URL
 
 from hub_tools.credentials import Credential, PolicyCredential
-from hub_tools.replies import Reply, error_of
+from hub_tools.refusals import refusal_of
+from hub_tools.replies import Reply
 from hub_tools.retries import pause_before_retry
-from hub_tools.rights import entra_role_of, right_of
 from hub_tools.service import BulkResult, HubUnreachableError, Json, MethodResult, QueryPage
 from iot_core import limits
 from iot_core.clock import Clock
@@ -29,7 +29,6 @@ __all__ = ["RestHubService"]
 API_VERSION = "2021-04-12"
 REQUEST_TIMEOUT_S = 60.0
 MAX_CONNECTIONS = 32
-UNAUTHORIZED = frozenset({"IotHubUnauthorized", "IotHubUnauthorizedAccess", "Http401", "Http403"})
 
 
 class RestHubService:
@@ -279,13 +278,7 @@ class RestHubService:
         return self._session
 
     def _refusal(self, method: str, path: str, reply: Reply) -> HubError:
-        """The refusal; where the caller may not do this, it names the right that is missing."""
-        error = error_of(reply)
-        if reply.status not in (401, 403) or error.name not in UNAUTHORIZED:
-            return error
-        right = right_of(method, path)
-        needs = f"{method} {path} needs {right} (in Entra: {entra_role_of(right)}), which {self._credential.name} "
-        return HubError(error.code, error.name, error.status, f"{needs}may not have. The hub says: {error.message}")
+        return refusal_of(reply, method, path, self._credential.name)
 
 
 def _trusting(ca_file: Path | None) -> ssl.SSLContext:

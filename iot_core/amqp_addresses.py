@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import unquote
 
+from iot_core.dps.login import ProvisioningLogin, parse_registration
 from iot_core.errors import IdentityError
 from iot_core.hub_errors import hub_error
 from iot_core.identity import Identity
@@ -28,6 +29,7 @@ __all__ = [
     "FileNotifications",
     "HubEvents",
     "Management",
+    "ProvisioningDevice",
     "ServiceDevicebound",
     "parse_address",
 ]
@@ -94,6 +96,13 @@ class DeviceTwin:
 
 
 @dataclass(frozen=True, slots=True)
+class ProvisioningDevice:
+    """The provisioning service as one device sees it: requests go, answers come."""
+
+    login: ProvisioningLogin
+
+
+@dataclass(frozen=True, slots=True)
 class EventPartition:
     """A partition of an Event Hub, read in a consumer group."""
 
@@ -125,6 +134,7 @@ Address: TypeAlias = (
     | Devicebound
     | DeviceMethods
     | DeviceTwin
+    | ProvisioningDevice
     | EventPartition
     | EventHubEntity
 )
@@ -144,6 +154,8 @@ def parse_address(text: str) -> Address:
             return _of_identity(text, tuple(rest), parts[1], parts[3])
         case ("devices", _, *rest):
             return _of_identity(text, tuple(rest), parts[1], None)
+        case (_, "registrations", _) if (login := _registration(parts)) is not None:
+            return ProvisioningDevice(login)
         case (_, "consumergroups", _, "partitions", _):
             return EventPartition(parts[0], parts[2], parts[4])
         case (_, "$management"):
@@ -156,6 +168,13 @@ def parse_address(text: str) -> Address:
 def _path(text: str) -> str:
     _, scheme, rest = text.partition("://")
     return (rest.partition("/")[2] if scheme else text).strip("/")
+
+
+def _registration(parts: list[str]) -> ProvisioningLogin | None:
+    try:
+        return parse_registration("/".join((parts[0], "registrations", parts[2])))
+    except IdentityError:
+        return None
 
 
 def _of_identity(text: str, words: tuple[str, ...], device_id: str, module_id: str | None) -> Address:

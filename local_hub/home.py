@@ -56,6 +56,6 @@ class HubHome:
             raise InputError(f"the hub's data folder {self.folder} cannot be made: {error.strerror}") from error
 
 
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Replace ``path`` atomically by a JSON object, readable by the owner only."""
-    write_private(path, json.dumps(document, indent=2).encode("ascii") + b"\n")
+def write_json(path: Path, document: Mapping[str, Any], *, durable: bool = True) -> None:
+    """Replace ``path`` atomically by a JSON object, readable by the owner only; see ``write_private``."""
+    write_private(path, json.dumps(document, indent=2).encode("ascii") + b"\n", durable=durable)

@@ -255,33 +255,33 @@ class LocalHub:
     def _write_files(self, hub: Hub) -> None:
         for policy in DEFAULT_RIGHTS:
             text = hub.policies.connection_string(self.service_host_name, policy)
-            write_private(self._home.policy_connection_string(policy), f"{text}\n".encode("ascii"))
+            write_private(self._home.policy_connection_string(policy), f"{text}\n".encode("ascii"), durable=False)
         endpoint = self.host_name if self.amqp_port == AMQPS_PORT else f"{self.host_name}:{self.amqp_port}"
         eventhub = hub.policies.eventhub_connection_string(endpoint, "service", hub.event_hub.name)
-        write_private(self._home.eventhub_connection_string, f"{eventhub}\n".encode("ascii"))
+        write_private(self._home.eventhub_connection_string, f"{eventhub}\n".encode("ascii"), durable=False)
         self._home.storage_connection_string.unlink(missing_ok=True)
         if storage := hub.files.connection_string(self.service_host_name):
-            write_private(self._home.storage_connection_string, f"{storage}\n".encode("ascii"))
+            write_private(self._home.storage_connection_string, f"{storage}\n".encode("ascii"), durable=False)
         provisioning = {
             "host": self.host_name,
             "id_scope": hub.provisioning.identity.id_scope,
             "connection_string": hub.provisioning.identity.connection_string(self.service_host_name),
         }
-        write_json(self._home.provisioning, {"version": 1, **provisioning})
+        write_json(self._home.provisioning, {"version": 1, **provisioning}, durable=False)
         where = {
             "host": self._config.host,
             "mqtt_port": self.mqtt_port,
             "http_port": self.http_port,
             "amqp_port": self.amqp_port,
         }
-        write_json(self._home.config, {"version": 1, **where})
+        write_json(self._home.config, {"version": 1, **where}, durable=False)
         running = {
             "pid": os.getpid(),
             **where,
             "admin_host": loopback_of(self._config.host),
             "admin_port": self.admin_port,
         }
-        write_json(self._home.running, running)
+        write_json(self._home.running, running, durable=False)
 
 
 async def _serve_front(

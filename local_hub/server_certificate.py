@@ -36,7 +36,7 @@ def prepare_certificates(home: HubHome, names: Iterable[str]) -> None:
         domains = [name for name in wanted if not _is_address(name)]
         addresses = [name for name in wanted if _is_address(name)]
         issue_server_certificate(authority, domains, addresses).save(home.certificate, home.key)
-    write_private(home.bundle, trust_bundle(authority.certificate_pem))
+    write_private(home.bundle, trust_bundle(authority.certificate_pem), durable=False)
 
 
 def _authority(home: HubHome) -> KeyPair:

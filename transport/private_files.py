@@ -13,10 +13,11 @@ __all__ = ["FILE_MODE", "write_private"]
 FILE_MODE = 0o600
 
 
-def write_private(path: Path, data: bytes) -> None:
-    """Replace a file atomically and durably; at no moment can anyone but the owner read it.
+def write_private(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Replace a file atomically; at no moment can anyone but the owner read it.
 
-    A private file that holds the data already is left alone: a sync to disk takes longer than reading it.
+    A private file that holds the data already is left alone: a sync to disk takes longer than reading it. What is
+    written anew at every start need not be ``durable``: after a power cut it may be empty until then.
     """
     if _holds(path, data):
         return
@@ -26,7 +27,8 @@ def write_private(path: Path, data: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):

@@ -8,7 +8,6 @@ import typer
 
 from edgeyard.cli.devices import device_connection_string
 from edgeyard.cli.hubs import HomeOption, HubOption, TargetHub, authority_for, find_hub, home_folder, run_async
-from hub_tools.rest import RestHubService
 from iot_core.connection_string import ConnectionString
 from iot_core.errors import InputError
 
@@ -60,5 +59,5 @@ def run(
 
 
 async def _connection_string(target: TargetHub, device_id: str) -> ConnectionString:
-    async with RestHubService(target.connection_string, ca_file=target.ca_file) as service:
+    async with target.service() as service:
         return device_connection_string(target, await service.get_device(device_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,8 +20,9 @@ from edgeyard.cli.hubs import (
 )
 from edgeyard.cli.render import Output, print_json, print_table, stdout
 from hub_tools.assignments import parse_assignments
-from hub_tools.provisioning import EnrollmentKind, RestProvisioningService, attestation_of
+from hub_tools.provisioning import EnrollmentKind, RestProvisioningService, allocation_of, attestation_of
 from iot_core.connection_string import ConnectionString
+from iot_core.errors import HubError, InputError
 from iot_core.identity import derive_device_key
 from local_hub.environment import hub_environment
 
@@ -50,6 +52,14 @@ DesiredOption = Annotated[
 ]
 EdgeOption = Annotated[bool, typer.Option("--edge", help="IoT Edge devices.")]
 DisabledOption = Annotated[bool, typer.Option("--disabled", help="Known, but not let in.")]
+GroupOption = Annotated[bool, typer.Option("--group", help="A group's id, not a device's.")]
+DeviceKeyOption = Annotated[
+    str | None,
+    typer.Option("--device", metavar="REGISTRATION_ID", help="Print this device's own key.", show_default=False),
+]
+WebhookOption = Annotated[
+    str | None, typer.Option(metavar="URL", help="Who allocates the devices: custom allocation.", show_default=False)
+]
 ReplaceOption = Annotated[bool, typer.Option("--replace", help="Write over an enrolment of that id.")]
 
 
@@ -60,6 +70,13 @@ def enroll(
         str | None, typer.Option(help="Id on the hub. Default: the registration id.", show_default=False)
     ] = None,
     certificate: CertificateOption = None,
+    tpm: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with the TPM's public endorsement key to attest by (TPM2B_PUBLIC).", show_default=False
+        ),
+    ] = None,
+    webhook: WebhookOption = None,
     tag: TagOption = None,
     desired: DesiredOption = None,
     edge: EdgeOption = False,
@@ -74,7 +91,8 @@ def enroll(
     Example: edgeyard dps enroll pump-7 --tag site=B1
     """
     kind = EnrollmentKind.INDIVIDUAL
-    body = {**_body(kind, certificate, tag, desired, edge, disabled), "deviceId": device_id or registration_id}
+    body = _body(attestation_of(kind, certificate, tpm), webhook, tag, desired, edge, disabled)
+    body["deviceId"] = device_id or registration_id
     enrollment = _put(kind, registration_id, body, replace, _target(dps, home), yes)
     _print_key(enrollment)
 
@@ -83,9 +101,8 @@ def enroll(
 def group(
     group_id: Annotated[str, typer.Argument(metavar="GROUP_ID")],
     certificate: CertificateOption = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="REGISTRATION_ID", help="Print this device's own key.", show_default=False)
-    ] = None,
+    device: DeviceKeyOption = None,
+    webhook: WebhookOption = None,
     tag: TagOption = None,
     desired: DesiredOption = None,
     edge: EdgeOption = False,
@@ -100,7 +117,7 @@ def group(
     Example: edgeyard dps group line-1 --certificate factory-ca.pem
     """
     kind = EnrollmentKind.GROUP
-    body = _body(kind, certificate, tag, desired, edge, disabled)
+    body = _body(attestation_of(kind, certificate), webhook, tag, desired, edge, disabled)
     enrollment = _put(kind, group_id, body, replace, _target(dps, home), yes)
     _print_key(enrollment, device)
 
@@ -120,9 +137,54 @@ def list_enrollments(output: OutputOption = Output.TABLE, dps: DpsOption = None,
 
 
 @app.command()
+def show(
+    enrollment_id: Annotated[str, typer.Argument(metavar="ID")],
+    of_group: GroupOption = False,
+    dps: DpsOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Print an enrolment without its keys, and what became of the devices that registered through it.
+
+    Example: edgeyard dps show line-1 --group
+    """
+
+    async def work(target: TargetHub) -> dict[str, Any]:
+        async with _service(target) as service:
+            found = await service.get(_kind(of_group), enrollment_id)
+            return found | ({"registrations": await service.registrations(enrollment_id)} if of_group else {})
+
+    print_json(run_async(work(_target(dps, home))))
+
+
+@app.command()
+def key(
+    enrollment_id: Annotated[str, typer.Argument(metavar="ID")],
+    of_group: GroupOption = False,
+    device: DeviceKeyOption = None,
+    dps: DpsOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Print the key of an enrolment, or with --group and --device the key derived for one device.
+
+    Example: edgeyard dps key line-1 --group --device pump-7
+    """
+    if device is not None and not of_group:
+        raise InputError("keys are derived from those of groups: give --group with --device")
+
+    async def work(target: TargetHub) -> dict[str, Any]:
+        async with _service(target) as service:
+            return await service.attestation(_kind(of_group), enrollment_id)
+
+    attestation = run_async(work(_target(dps, home)))
+    if attestation["type"] != "symmetricKey":
+        raise InputError(f"{enrollment_id} attests by {attestation['type']}, so it has no key")
+    _print_key({"attestation": attestation}, device)
+
+
+@app.command()
 def delete(
     enrollment_id: Annotated[str, typer.Argument(metavar="ID")],
-    of_group: Annotated[bool, typer.Option("--group", help="A group's id, not a device's.")] = False,
+    of_group: GroupOption = False,
     dps: DpsOption = None,
     home: HomeOption = None,
     yes: YesOption = False,
@@ -131,8 +193,7 @@ def delete(
 
     Example: edgeyard dps delete pump-7
     """
-    kind = EnrollmentKind.GROUP if of_group else EnrollmentKind.INDIVIDUAL
-    target = _target(dps, home)
+    kind, target = _kind(of_group), _target(dps, home)
     confirm_change(target, f"delete the enrolment {enrollment_id}", yes=yes)
 
     async def work() -> None:
@@ -142,9 +203,13 @@ def delete(
     run_async(work())
 
 
+def _kind(of_group: bool) -> EnrollmentKind:
+    return EnrollmentKind.GROUP if of_group else EnrollmentKind.INDIVIDUAL
+
+
 def _body(
-    kind: EnrollmentKind,
-    certificate: Path | None,
+    attestation: dict[str, Any],
+    webhook: str | None,
     tags: list[str] | None,
     desired: list[str] | None,
     edge: bool,
@@ -155,7 +220,8 @@ def _body(
         "properties": {"desired": parse_assignments(desired or [], "--desired")},
     }
     return {
-        "attestation": attestation_of(kind, certificate),
+        "attestation": attestation,
+        **allocation_of(webhook),
         "capabilities": {"iotEdge": edge},
         "provisioningStatus": "disabled" if disabled else "enabled",
         **({"initialTwin": twin} if tags or desired else {}),
@@ -171,7 +237,13 @@ def _put(
         async with _service(target) as service:
             return await service.put(kind, enrollment_id, body, replace=replace)
 
-    return run_async(work())
+    try:
+        return run_async(work())
+    except HubError as error:
+        if error.status != HTTPStatus.CONFLICT:
+            raise
+        text = f"{enrollment_id} is enrolled already: give --replace to write over it"
+        raise HubError(error.code, error.name, error.status, text) from error
 
 
 async def _list(target: TargetHub) -> list[dict[str, Any]]:
@@ -201,4 +273,4 @@ def _target(option: str | None, home: Path | None) -> TargetHub:
     folder = home_folder(home)
     text = option or os.environ.get("DPS_CONNECTION_STRING") or hub_environment(folder)["DPS_CONNECTION_STRING"]
     named = ConnectionString.parse(text)
-    return TargetHub(connection_string=named, ca_file=authority_for(named.host_name, folder))
+    return TargetHub.of_policy(named, authority_for(named.host_name, folder))

@@ -14,16 +14,13 @@ from edgeyard.cli.hubs import (
     HomeOption,
     HubOption,
     TargetHub,
-    YesOption,
-    confirm_change,
     find_hub,
     home_folder,
     run_async,
 )
 from edgeyard.cli.project import project_folder
 from edgeyard.cli.render import Output, print_json, print_note, print_table, stdout
-from hub_tools.deployments import expand_template
-from hub_tools.rest import RestHubService
+from edgeyard.cli.set_modules import set_modules
 from iot_core.connection_string import ConnectionString
 from iot_core.errors import InputError
 
@@ -70,36 +67,13 @@ def _default_table() -> Path:
 
 
 async def _connection_string(target: TargetHub, device_id: str) -> ConnectionString:
-    async with RestHubService(target.connection_string, ca_file=target.ca_file) as service:
+    async with target.service() as service:
         device = device_connection_string(target, await service.get_device(device_id))
         # The edge makes module identities over HTTPS, so unlike a device SDK it needs the port.
-        return replace(device, host_name=target.connection_string.host_name)
+        return replace(device, host_name=target.host_name)
 
 
-@app.command("set-modules")
-def set_modules(
-    device_id: DeviceArgument,
-    template: Annotated[Path, typer.Option(help="Deployment template or manifest.")] = Path("deployment.template.json"),
-    hub: HubOption = None,
-    home: HomeOption = None,
-    yes: YesOption = False,
-) -> None:
-    """Give one edge device a deployment.
-
-    Example: edgeyard edge set-modules edge-1 --template deployment.template.json
-    """
-    deployment = expand_template(template)
-    target = find_hub(hub, home=home)
-    confirm_change(target, f"replace the modules of {device_id}", yes=yes)
-    run_async(_apply(target, device_id, deployment))
-    modules = deployment["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]
-    stdout.print(f"{device_id}: {len(modules)} modules deployed: {', '.join(sorted(modules))}", markup=False)
-
-
-async def _apply(target: TargetHub, device_id: str, deployment: dict[str, object]) -> None:
-    async with RestHubService(target.connection_string, ca_file=target.ca_file) as service:
-        await service.apply_configuration_content(device_id, deployment)
-
+app.command("set-modules")(set_modules)
 
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="The edge device. Default: the only one that runs.", show_default=False)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from iot_core.errors import EdgeyardError, HubError, InputError
 
-__all__ = ["DONE", "FAILED", "PARTLY", "WRONG_USE", "exit_code_of"]
+__all__ = ["DONE", "FAILED", "PARTLY", "UNEXPECTED_CHANGES", "WRONG_USE", "exit_code_of"]
 
 DONE = 0
 FAILED = 1
 WRONG_USE = 2
 PARTLY = 3
+UNEXPECTED_CHANGES = 4
 
 _NAMES_OF_WRONG_USE = frozenset(
     {"DeviceNotFound", "ModuleNotFound", "DeviceAlreadyExists", "ModuleAlreadyExistsOnDevice", "ArgumentInvalid"}

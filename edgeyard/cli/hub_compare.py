@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeyard.cli.exits import FAILED
 from edgeyard.cli.hubs import HomeOption, TargetHub, YesOption, confirm_change, find_hub, local_hub, run_async
 from edgeyard.cli.render import Output, print_json, print_note, print_table
-from edgeyard.compare import Comparison, Side, compare_hubs
 from hub_tools.rest import RestHubService
 from iot_core.errors import InputError
+
+if TYPE_CHECKING:
+    from edgeyard.compare import Comparison
 
 __all__ = ["compare"]
 
@@ -55,6 +57,8 @@ def compare(
 
 
 async def _compare(ours: TargetHub, theirs: TargetHub, ca_file: Path | None) -> Comparison:
+    from edgeyard.compare import Side, compare_hubs  # clients of every protocol, and this file is read to run a hub
+
     async with (
         RestHubService(ours.connection_string, ca_file=ours.ca_file) as local,
         RestHubService(theirs.connection_string, ca_file=ca_file) as other,

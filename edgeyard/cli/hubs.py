@@ -1,4 +1,8 @@
-"""Which hub a command means: `--hub`, else IOTHUB_CONNECTION_STRING, else the local hub of the home folder."""
+"""Which hub a command means: `--hub`, else IOTHUB_CONNECTION_STRING, else the local hub of the home folder.
+
+`--hub` takes a policy's connection string, the name of a profile, NAME.azure-devices.net (signs in by Microsoft
+Entra ID) or `local`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,9 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from edgeyard.cli.render import print_note
+from hub_tools.credentials import Credential, EntraCredential, PolicyCredential
+from hub_tools.profiles import LOCAL, Profile, Profiles, is_hub_host
+from hub_tools.rest import RestHubService
 from iot_core.connection_string import ConnectionString
 from iot_core.errors import InputError
 from local_hub.environment import hub_environment
@@ -37,8 +44,9 @@ HubOption = Annotated[
     str | None,
     typer.Option(
         "--hub",
-        metavar="CONNECTION_STRING",
-        help="A policy's connection string. Default: IOTHUB_CONNECTION_STRING, else the running local hub.",
+        metavar="HUB",
+        help="A profile, NAME.azure-devices.net, a policy's connection string, or local. "
+        "Default: IOTHUB_CONNECTION_STRING, else the running local hub.",
         show_default=False,
     ),
 ]
@@ -51,15 +59,39 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetHub:
-    """A hub to talk to; `ca_file` holds the authorities to trust beside the system's (for a local hub)."""
+    """A hub to talk to: by a `policy`, or without one by whoever is signed in.
 
-    connection_string: ConnectionString
-    ca_file: Path | None
+    `ca_file` holds the authorities to trust beside the system's (for a local hub).
+    """
+
+    host_name: str
+    policy: ConnectionString | None
+    ca_file: Path | None = None
+
+    @classmethod
+    def of_policy(cls, policy: ConnectionString, ca_file: Path | None) -> TargetHub:
+        """The hub of a policy's connection string."""
+        return cls(host_name=policy.host_name, policy=policy, ca_file=ca_file)
 
     @property
     def local(self) -> bool:
         """Whether it listens on this machine's loopback addresses only."""
-        return is_loopback(self.connection_string.host_name)
+        return is_loopback(self.host_name)
+
+    @property
+    def connection_string(self) -> ConnectionString:
+        """The policy's connection string; InputError for a hub that is reached by a sign-in, where it takes a key."""
+        if self.policy is None:
+            raise InputError(f"this takes a key of {self.host_name}: give a policy's connection string or its profile")
+        return self.policy
+
+    def credential(self) -> Credential:
+        """Who calls. ConnectionStringError for a device's connection string; InputError without azure-identity."""
+        return EntraCredential(self.host_name) if self.policy is None else PolicyCredential(self.policy)
+
+    def service(self) -> RestHubService:
+        """The hub's service side, to be closed; raises what `credential` does."""
+        return RestHubService(self.credential(), ca_file=self.ca_file)
 
 
 def home_folder(option: Path | None = None) -> Path:
@@ -68,13 +100,22 @@ def home_folder(option: Path | None = None) -> Path:
 
 
 def find_hub(option: str | None, *, home: Path | None = None) -> TargetHub:
-    """The hub that a command means; `InputError` when none is named and no local hub runs."""
+    """The hub that a command means; `InputError` when none is named and no local hub runs, or the name is nobody's."""
     folder = home_folder(home)
     text = option or os.environ.get("IOTHUB_CONNECTION_STRING")
-    if text:
-        named = ConnectionString.parse(text)
-        return TargetHub(connection_string=named, ca_file=authority_for(named.host_name, folder))
-    return local_hub(folder)
+    if not text or text == LOCAL:
+        return local_hub(folder)
+    if "=" in text:
+        policy = ConnectionString.parse(text)
+        return TargetHub.of_policy(policy, authority_for(policy.host_name, folder))
+    if is_hub_host(text):
+        return TargetHub(host_name=text, policy=None)
+    return _of_profile(Profiles().get(text), folder)
+
+
+def _of_profile(profile: Profile, home: Path) -> TargetHub:
+    ca_file = profile.ca_file or authority_for(profile.host_name, home)
+    return TargetHub(host_name=profile.host_name, policy=profile.connection_string, ca_file=ca_file)
 
 
 def local_hub(home: Path | None = None) -> TargetHub:
@@ -83,10 +124,10 @@ def local_hub(home: Path | None = None) -> TargetHub:
     if not HubHome(folder).running.is_file():
         raise InputError(
             f"no hub is named and none runs in {folder}: start one with `edgeyard hub run`, "
-            "or give --hub CONNECTION_STRING, or set IOTHUB_CONNECTION_STRING"
+            "or give --hub PROFILE, or set IOTHUB_CONNECTION_STRING"
         )
     owner = ConnectionString.parse(hub_environment(folder)["IOTHUB_CONNECTION_STRING"])
-    return TargetHub(connection_string=owner, ca_file=authority_for(owner.host_name, folder))
+    return TargetHub.of_policy(owner, authority_for(owner.host_name, folder))
 
 
 def is_loopback(host_name: str) -> bool:
@@ -111,7 +152,7 @@ def confirm_change(target: TargetHub, what: str, *, yes: bool) -> None:
     """
     if target.local or yes:
         return
-    host = target.connection_string.host_name
+    host = target.host_name
     if not sys.stdin.isatty():
         raise InputError(f"this would {what} on {host}, which is not a local hub: give --yes to agree")
     if not typer.confirm(f"This will {what} on {host}, which is not a local hub. Go on?", err=True):

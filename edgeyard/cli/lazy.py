@@ -16,20 +16,25 @@ __all__ = ["LazyCommand", "lazy_group"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LazyCommand:
-    """Where a command or a group of commands is, and its line in the help; a group is a ``typer.Typer``."""
+    """Where a command or a group of commands is, and its line in the help; a group is a ``typer.Typer``.
+
+    ``command_class`` names, in the same module, the class of a command that is not plain.
+    """
 
     module: str
     attribute: str
     help: str
+    command_class: str | None = None
 
     def load(self, name: str) -> Any:
         """The command as typer runs it."""
-        found = getattr(import_module(self.module), self.attribute)
+        module = import_module(self.module)
+        found = getattr(module, self.attribute)
         parent = typer.Typer(add_completion=False, rich_markup_mode="rich")
         if isinstance(found, typer.Typer):
             parent.add_typer(found, name=name)
         else:
-            parent.command(name)(found)
+            parent.command(name, cls=getattr(module, self.command_class) if self.command_class else None)(found)
         return typer.main.get_group(parent).commands[name]
 
     def line(self, name: str) -> TyperCommand:

@@ -17,8 +17,8 @@ from iot_core.errors import EdgeyardError
 __all__ = ["COMMANDS", "app", "main", "run"]
 
 
-def _command(module: str, attribute: str, text: str) -> LazyCommand:
-    return LazyCommand(module=f"edgeyard.cli.{module}", attribute=attribute, help=text)
+def _command(module: str, attribute: str, text: str, *, command_class: str | None = None) -> LazyCommand:
+    return LazyCommand(module=f"edgeyard.cli.{module}", attribute=attribute, help=text, command_class=command_class)
 
 
 COMMANDS = {
@@ -27,14 +27,48 @@ COMMANDS = {
     "device": _command("device", "app", "Run a simulated device."),
     "devices": _command("devices", "app", "Look at and change the device identities of a hub."),
     "dps": _command("dps", "app", "Enrol devices with the Device Provisioning Service."),
-    "job": _command("job", "app", "Bulk twin updates by IoT Hub jobs."),
-    "twin": _command("look", "twin_app", "Look at and change device and module twins."),
-    "query": _command("look", "query", "Run a query in the IoT Hub query language."),
-    "methods": _command("look", "invoke_method", "Call a direct method of a connected device or module."),
+    "job": _command("job", "app", "One change for every device that a query matches."),
+    "twin": _command("twin", "app", "Look at and change device and module twins."),
+    "query": _command(
+        "query",
+        "query",
+        "Run a query in the IoT Hub query language, page after page, and print the rows as they come.",
+        command_class="QueryCommand",
+    ),
+    "methods": _command("methods", "app", "Call direct methods of connected devices and modules."),
+    "c2d": _command("c2d", "app", "Send cloud-to-device messages."),
+    "groups": _command("groups", "app", "Groups of devices: tag queries with names, kept in a file."),
+    "profiles": _command(
+        "profiles", "app", "Name hubs, so that no key stands in a command or in the shell's history."
+    ),
     "monitor": _command(
         "monitor",
         "monitor",
         "Print telemetry and other events of any hub, as they arrive at its built-in endpoint, until Ctrl-C.",
+    ),
+    "preview": _command(
+        "stack",
+        "preview",
+        "Show what applying a stack would change, on the hub and on each class of devices; nothing is changed.",
+    ),
+    "up": _command(
+        "stack_apply",
+        "up",
+        "Apply a stack: new deployments come beside the old, which go once devices report success.",
+    ),
+    "stack": _command("stack", "app", "Deployments as code: preview them, apply them, take them down."),
+    "validate": _command(
+        "validate",
+        "validate",
+        "Check deployments by rules (V01–V17) and policies (P01–P06); several files are the layers of one device.",
+    ),
+    "export": _command(
+        "export",
+        "export",
+        "Write a deployment for docker compose, for a Kubernetes cluster, or for the az command line.",
+    ),
+    "build": _command(
+        "images", "build", "Build the images of modules for amd64 and arm64, with docker buildx, podman or nerdctl."
     ),
     "score": _command(
         "score", "score", "Have the scorer module say what a picture shows and draw its five likeliest classes."
@@ -58,7 +92,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Azure IoT Edge modules, device code and operators' tools, with a local IoT Hub and IoT Edge in the box.",
-    epilog="Start with: edgeyard demo   ·   Exit codes: 0 done, 1 failed, 2 wrong use, 3 partly done.",
+    epilog="Start with: edgeyard demo   ·   Exit codes: 0 done, 1 failed, 2 wrong use, 3 partly done, 4 unexpected changes.",
 )
 
 

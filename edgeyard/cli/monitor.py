@@ -48,7 +48,7 @@ async def _monitor(target: TargetHub, group: str | None, device: str | None, cou
 
 async def _print_events(target: TargetHub, group: str, device: str | None, count: int | None, output: Output) -> None:
     async with watch(target.connection_string, ca_file=target.ca_file, group=group) as events:
-        print_note(f"Watching {target.connection_string.host_name} in {group}; Ctrl-C ends it.")
+        print_note(f"Watching {target.host_name} in {group}; Ctrl-C ends it.")
         left = count
         async for event in events:
             if device is not None and event["deviceId"] != device:

@@ -29,14 +29,16 @@ _COMPARISON = """
 | `iotedge logs MODULE --tail 20 -f` | `edgeyard edge logs MODULE --tail 20 -f` |
 | `iotedge restart MODULE` | `edgeyard edge restart MODULE` |
 | `iotedgedev start`, `iotedgehubdev start` | `edgeyard edge run DEVICE` |
-| `az iot edge set-modules -d DEVICE -k FILE` | `edgeyard edge set-modules DEVICE --template FILE` |
+| `az iot edge set-modules -d DEVICE -k FILE` | `edgeyard edge set-modules --device DEVICE FILE` |
 | `az iot hub device-identity create -d DEVICE --ee` | `edgeyard devices create DEVICE --edge` |
-| `az iot hub device-identity connection-string show -d DEVICE` | `edgeyard devices show DEVICE` |
+| `az iot hub device-identity connection-string show -d DEVICE` | `edgeyard devices connection-string DEVICE` |
+| `az iot hub device-identity show -d DEVICE` | `edgeyard devices show DEVICE` |
 | `az iot hub query -q QUERY` | `edgeyard query QUERY` |
 | `az iot hub device-twin show -d DEVICE` | `edgeyard twin show DEVICE` |
 | `az iot hub device-twin update -d DEVICE --desired …` | `edgeyard twin set DEVICE --desired NAME=VALUE` |
-| `az iot hub invoke-device-method -d DEVICE --mn METHOD` | `edgeyard methods DEVICE METHOD` |
+| `az iot hub invoke-device-method -d DEVICE --mn METHOD` | `edgeyard methods call DEVICE METHOD` |
 | `az iot hub job create --job-type scheduleUpdateTwin -q WHERE …` | `edgeyard job run --where WHERE --desired NAME=VALUE` |
+| `az iot device c2d-message send -d DEVICE --data BODY` | `edgeyard c2d send DEVICE BODY` |
 | `az iot hub monitor-events` | `edgeyard monitor` |
 | `az iot dps enrollment create` | `edgeyard dps enroll REGISTRATION_ID` |
 | `az iot dps enrollment-group create` | `edgeyard dps group GROUP_ID` |

@@ -11,7 +11,7 @@ from edgeyard.demo.findings import Finding, JobEffect
 from edgeyard.demo.observer import Observer
 from edgeyard.demo.photographs import classify_photographs
 from edgeyard.demo.yard import BUILDINGS, EDGE_DEVICE, REPORTING_INTERVAL_S, Say, Yard
-from hub_tools.jobs import TwinUpdate, run_twin_job
+from hub_tools.jobs import DeviceState, JobSpec, make_path, run_job
 from iot_core.identity import Identity
 
 __all__ = ["play"]
@@ -119,10 +119,11 @@ def _sentiment(what: str, scored: Json, *, ok: bool) -> Finding:
 async def _job(yard: Yard, before: tuple[float, float], say: Say) -> list[Finding]:
     """Sets the reporting interval of one building by a job of the hub, and measures both buildings again."""
     changed, other = BUILDINGS
-    update = TwinUpdate(where=f"tags.building = '{changed}'", desired={"reportingInterval": JOB_INTERVAL_S})
-    say(f"job: where {update.where}, reportingInterval {REPORTING_INTERVAL_S} → {JOB_INTERVAL_S}")
-    report = await run_twin_job(yard.service, update, acknowledgement_timeout_s=15.0)
-    say(f"job: {report.acknowledged} of {report.matched} devices acknowledged")
+    spec = JobSpec(where=f"tags.building = '{changed}'", desired={"reportingInterval": JOB_INTERVAL_S})
+    say(f"job: where {spec.where}, reportingInterval {REPORTING_INTERVAL_S} → {JOB_INTERVAL_S}")
+    report = await run_job(yard.service, spec, make_path("jobs", yard.service, spec), timeout_s=15.0)
+    acknowledged = report.count(DeviceState.ACKNOWLEDGED)
+    say(f"job: {acknowledged} of {report.matched} devices acknowledged")
     await asyncio.sleep(SETTLE_S)
     start = time.monotonic()
     await asyncio.sleep(WINDOW_S)
@@ -134,7 +135,7 @@ async def _job(yard: Yard, before: tuple[float, float], say: Say) -> list[Findin
         other_after=rate(other, start, start + WINDOW_S),
         expected_factor=REPORTING_INTERVAL_S / JOB_INTERVAL_S,
     )
-    summary = f"{report.acknowledged} of {report.matched} devices acknowledged reportingInterval={JOB_INTERVAL_S}"
+    summary = f"{acknowledged} of {report.matched} devices acknowledged reportingInterval={JOB_INTERVAL_S}"
     return [Finding(what=f"twin job on {changed}", seen=summary, ok=report.complete), *effect.findings(changed, other)]
 
 

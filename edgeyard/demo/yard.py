@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from edgeyard.admin import AdminDoor
+from edgeyard.demo.deployment import STACK_FILE, deploy
 from edgeyard.demo.observer import Observer
 from edgeyard.demo.processes import Child, DemoError
-from hub_tools.deployments import expand_template, read_env_file
 from hub_tools.rest import RestHubService
 from iot_core.connection_string import ConnectionString
 from iot_core.identity import Identity
@@ -61,7 +61,7 @@ class Yard:
 
 @asynccontextmanager
 async def raise_yard(home: Path, project: Path, say: Say) -> AsyncIterator[Yard]:
-    """Everything up and connected; `DemoError` names what did not come up. `project` holds the deployment template."""
+    """Everything up and connected; `DemoError` names what did not come up. `project` holds the stack and the modules."""
     async with AsyncExitStack() as stack:
 
         async def start(name: str, *arguments: str) -> Child:
@@ -89,12 +89,9 @@ async def raise_yard(home: Path, project: Path, say: Say) -> AsyncIterator[Yard]
         observer = Observer(buildings=buildings)
         await _follow(stack, observer, door)
 
-        deployment = expand_template(
-            project / "deployment.template.json", variables=read_env_file(project / ".env.example")
-        )
-        await service.apply_configuration_content(EDGE_DEVICE, deployment)
-        modules = frozenset(deployment["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"])
-        say(f"deployment.template.json applied to {EDGE_DEVICE}: {', '.join(sorted(modules))}")
+        deployed = await deploy(service, EDGE_DEVICE, project=project, home=home)
+        modules = deployed.modules
+        say(f"{STACK_FILE} applied to {EDGE_DEVICE}: {', '.join(deployed.applied)}")
 
         edge_host = free_loopback_address(EDGE_PORTS, taken={hub_host})
         edge = await start("edge", "edgeyard", "edge", "run", EDGE_DEVICE, "--host", edge_host)

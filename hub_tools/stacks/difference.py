@@ -7,7 +7,7 @@ starts or stops it when nothing but its status does (IoT Edge source, the compar
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,7 +19,17 @@ from iot_core.manifest import parse_options
 from iot_core.manifest.createoptions import is_options_key
 from iot_core.manifest.envelope import AGENT, HUB
 
-__all__ = ["HIDDEN", "Difference", "Fate", "MaybeValueOf", "ModuleChange", "ValueChange", "difference", "same"]
+__all__ = [
+    "HIDDEN",
+    "TELLING",
+    "Difference",
+    "Fate",
+    "MaybeValueOf",
+    "ModuleChange",
+    "ValueChange",
+    "difference",
+    "same",
+]
 
 Fate = Literal["added", "removed", "restarted", "started", "stopped"]
 Desired = Mapping[str, JsonObject]
@@ -28,7 +38,7 @@ Desired = Mapping[str, JsonObject]
 MaybeValueOf = Callable[[str], str | None]
 HIDDEN = "***"
 _ABSENT = object()
-_TELLING = re.compile(r"key$|keys$|secret|password|passwd|token|connectionstring|credential|sas$", re.IGNORECASE)
+TELLING = re.compile(r"key$|keys$|secret|password|passwd|token|connectionstring|credential|sas$", re.IGNORECASE)
 """Names whose values are taken for secrets."""
 
 
@@ -43,6 +53,10 @@ class ValueChange:
     def to_json(self) -> JsonObject:
         return {"path": self.path, "before": self.before, "after": self.after}
 
+    @classmethod
+    def from_json(cls, document: JsonObject) -> ValueChange:
+        return cls(path=document["path"], before=document["before"], after=document["after"])
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModuleChange:
@@ -54,6 +68,10 @@ class ModuleChange:
 
     def to_json(self) -> JsonObject:
         return {"module": self.name, "fate": self.fate, "reasons": [reason.to_json() for reason in self.reasons]}
+
+    @classmethod
+    def from_json(cls, document: JsonObject) -> ModuleChange:
+        return cls(name=document["module"], fate=document["fate"], reasons=_value_changes(document["reasons"]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +95,30 @@ class Difference:
             "runtime": [change.to_json() for change in self.runtime],
         }
 
+    @classmethod
+    def from_json(cls, document: JsonObject) -> Difference:
+        return cls(
+            modules=tuple(map(ModuleChange.from_json, document["modules"])),
+            routes=_value_changes(document["routes"]),
+            twins=_value_changes(document["twins"]),
+            runtime=_value_changes(document["runtime"]),
+        )
+
+
+def _value_changes(documents: Iterable[JsonObject]) -> tuple[ValueChange, ...]:
+    return tuple(map(ValueChange.from_json, documents))
+
+
+class Differences:
+    """Compares many devices; what is shared between them (by identity) is read and compared once."""
+
+    def __init__(self, value_of: MaybeValueOf = lambda name: None) -> None:
+        self._comparison = _Comparison(value_of)
+
+    def of(self, before: Desired, after: Desired) -> Difference:
+        """As `difference`; neither side may be changed while this is in use."""
+        return self._comparison.of(before, after)
+
 
 def difference(before: Desired, after: Desired, value_of: MaybeValueOf = lambda name: None) -> Difference:
     """What a device will see; either side may be empty, for a device without a deployment.
@@ -95,6 +137,8 @@ def same(before: Any, after: Any, value_of: MaybeValueOf = lambda name: None) ->
 class _Comparison:
     def __init__(self, value_of: MaybeValueOf) -> None:
         self._value_of = value_of
+        self._entries: dict[tuple[int, int], tuple[JsonObject, JsonObject, tuple[ValueChange, ...]]] = {}
+        """Modules compared already, by identity; the entries are kept so that no other can have it."""
 
     def of(self, before: Desired, after: Desired) -> Difference:
         old_agent, new_agent = before.get(AGENT, {}), after.get(AGENT, {})
@@ -122,8 +166,16 @@ class _Comparison:
                 yield ModuleChange(name=name, fate="added", reasons=(_image(after[name]),))
             elif name not in after:
                 yield ModuleChange(name=name, fate="removed")
-            elif reasons := tuple(self._values(_readable(before[name]), _readable(after[name]))):
+            elif reasons := self._reasons(before[name], after[name]):
                 yield ModuleChange(name=name, fate=_fate(reasons), reasons=reasons)
+
+    def _reasons(self, old: JsonObject, new: JsonObject) -> tuple[ValueChange, ...]:
+        if old is new:
+            return ()
+        key = id(old), id(new)
+        if key not in self._entries:
+            self._entries[key] = old, new, tuple(self._values(_readable(old), _readable(new)))
+        return self._entries[key][2]
 
     def _values(
         self, before: JsonObject, after: JsonObject, *, prefix: str = "", deep: bool = True
@@ -139,6 +191,8 @@ class _Comparison:
                 yield _shown(path, old, new)
 
     def same(self, old: Any, new: Any) -> bool:
+        if old is new and not isinstance(new, str):
+            return True
         if isinstance(new, str) and isinstance(old, str) and old != new and SECRET.search(new):
             values = {name: self._value_of(name) for name in SECRET.findall(new)}
             if None in values.values():
@@ -215,6 +269,6 @@ def _without_secrets(path: str, value: Any) -> Any:
         return {name: _without_secrets(name, item) for name, item in value.items()}
     if isinstance(value, list):
         return [_without_secrets(path, item) for item in value]
-    if isinstance(value, str) and not SECRET.search(value) and _TELLING.search(path.rpartition(".")[2]):
+    if isinstance(value, str) and not SECRET.search(value) and TELLING.search(path.rpartition(".")[2]):
         return HIDDEN
     return value

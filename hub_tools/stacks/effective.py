@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from hub_tools.stacks.targeting import Targeting, bits
 from iot_core.configurations import compile_target
 from iot_core.json_types import JsonObject
-from iot_core.manifest import Deployment, Merged, is_base, merge_layers
+from iot_core.manifest import Deployment, is_base
+from iot_core.manifest.layers import apply_over, doubts, rank
 
-__all__ = ["Candidate", "DeviceClass", "Effective", "Planner"]
+__all__ = ["SHOWN_DEVICES", "Candidate", "DeviceClass", "Effective", "Planner"]
 
 SHOWN_DEVICES = 5
+"""Devices of a class that are named as examples."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,8 @@ class Candidate:
 @dataclass(frozen=True, kw_only=True)
 class Effective:
     """What a device gets: the ids of the deployments that are applied, base first, those that only target it, and the
-    desired properties by module id. Without a base everything is empty, and the device keeps what it has.
+    desired properties by module id, which are not to be changed. Without a base everything is empty, and the device
+    keeps what it has.
     """
 
     applied: tuple[str, ...] = ()
@@ -63,11 +66,18 @@ class Planner:
     """Sorts devices into classes; each combination of deployments is merged once."""
 
     def __init__(self, candidates: Sequence[Candidate]) -> None:
-        self._candidates = candidates
         self._targeting = Targeting([compile_target(item.condition) for item in candidates])
         self._before = _mask_of(item.before for item in candidates)
         self._after = _mask_of(item.after for item in candidates)
         self._merged: dict[int, Effective] = {}
+        self._deployments = [
+            Deployment(name=item.id, priority=item.priority, created=item.order, modules=item.modules)
+            for item in candidates
+        ]
+        self._ranks = [rank(item) for item in self._deployments]
+        self._bases = [item.is_base for item in self._deployments]
+        self._doubtful = [bool(doubts([item])) for item in self._deployments]
+        self._nothing = _Run(desired={})
         self.matched = [0] * len(candidates)
         """Devices that each candidate targets, by position."""
 
@@ -89,25 +99,52 @@ class Planner:
                 self.matched[position] += item.count
         return sorted(found.values(), key=lambda item: -item.count)
 
+    def now(self, twin: JsonObject) -> Effective:
+        """What one device has by the deployments that are in force before."""
+        return self._effective(self._targeting.mask(twin) & self._before)
+
     def _effective(self, mask: int) -> Effective:
         if mask not in self._merged:
-            self._merged[mask] = self._merge([self._candidates[position] for position in bits(mask)])
+            self._merged[mask] = self._merge(mask)
         return self._merged[mask]
 
-    @staticmethod
-    def _merge(items: Sequence[Candidate]) -> Effective:
-        if not any(item.is_base for item in items):
-            return Effective(targeted_only=tuple(item.id for item in items))
-        deployments = (
-            Deployment(name=item.id, priority=item.priority, created=item.order, modules=item.modules) for item in items
-        )
-        merged: Merged = merge_layers(deployments)
+    def _merge(self, mask: int) -> Effective:
+        """What `merge_layers` gives, but that its parts are shared: each run of deployments is merged once."""
+        ranked = sorted(bits(mask), key=self._ranks.__getitem__)
+        bases = [place for place in ranked if self._bases[place]]
+        if not bases:
+            return Effective(targeted_only=tuple(self._deployments[place].name for place in ranked))
+        above = self._deployments[bases[-1]].priority
+        layers = [place for place in ranked if not self._bases[place] and self._deployments[place].priority > above]
+        applied = [bases[-1], *layers]
         return Effective(
-            applied=tuple(merged.applied),
-            targeted_only=tuple(merged.targeted_only),
-            desired=merged.desired,
-            warnings=tuple(merged.warnings),
+            applied=tuple(self._deployments[place].name for place in applied),
+            targeted_only=tuple(self._deployments[place].name for place in ranked if place not in applied),
+            desired=self._desired(applied),
+            warnings=self._doubts(layers),
         )
+
+    def _desired(self, applied: Sequence[int]) -> dict[str, JsonObject]:
+        run = self._nothing
+        for place in applied:
+            if place not in run.longer:
+                run.longer[place] = _Run(desired=apply_over(run.desired, self._deployments[place].modules))
+            run = run.longer[place]
+        return run.desired
+
+    def _doubts(self, layers: Sequence[int]) -> tuple[str, ...]:
+        priorities = {self._deployments[place].priority for place in layers}
+        if len(priorities) == len(layers) and not any(self._doubtful[place] for place in layers):
+            return ()
+        return tuple(doubts([self._deployments[place] for place in layers]))
+
+
+@dataclass(kw_only=True)
+class _Run:
+    """Desired properties after some deployments, and those runs that go on by one more, by its position."""
+
+    desired: dict[str, JsonObject]
+    longer: dict[int, _Run] = field(default_factory=dict)
 
 
 def _mask_of(flags: Iterable[bool]) -> int:

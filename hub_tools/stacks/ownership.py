@@ -18,18 +18,28 @@ __all__ = [
     "BAND",
     "ENVIRONMENT",
     "HASH",
+    "LEASE",
     "NAME",
+    "REPLACES",
     "STACK",
+    "TRIAL",
     "VERSION",
     "Owned",
     "content_hash",
     "id_of",
+    "is_lease",
+    "is_on_trial",
     "labels_of",
+    "lease_id",
     "owned_by",
 ]
 
 STACK, ENVIRONMENT, NAME = "edgeyard-stack", "edgeyard-environment", "edgeyard-name"
 VERSION, HASH = "edgeyard-version", "edgeyard-hash"
+LEASE = "edgeyard-lease"
+"""Marks the configuration that says who changes a stack now."""
+TRIAL, REPLACES = "edgeyard-trial", "edgeyard-replaces"
+"""What a configuration bears until devices have reported success, and the id of the one that it is to replace."""
 BAND = 2
 """Priorities that an item takes: its own, and the next one for its successor on the way in."""
 
@@ -50,6 +60,21 @@ class Owned:
 def id_of(stack: str, environment: str, name: str, version: int) -> str:
     """The configuration's id: "fleet-prod-base-7"."""
     return f"{stack}-{environment}-{name}-{version}"
+
+
+def lease_id(stack: str, environment: str) -> str:
+    """The id of the configuration that is the lease on a stack's environment."""
+    return f"edgeyard-lease-{stack}-{environment}"
+
+
+def is_lease(configuration: JsonObject) -> bool:
+    """Whether it is nothing but the lease on a stack."""
+    return LEASE in (configuration.get("labels") or {})
+
+
+def is_on_trial(configuration: JsonObject) -> bool:
+    """Whether an `up` made it that has not come to its end."""
+    return TRIAL in (configuration.get("labels") or {})
 
 
 def labels_of(stack: str, environment: str, item: Deployment | Layer, version: int) -> dict[str, str]:

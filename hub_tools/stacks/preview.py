@@ -6,14 +6,18 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Literal
 
+import orjson
+
 from hub_tools.manifests import Deployment, Layer
-from hub_tools.stacks.difference import Difference, MaybeValueOf, difference, same
-from hub_tools.stacks.effective import Candidate, DeviceClass, Effective, Planner
+from hub_tools.stacks.difference import Difference, Differences, MaybeValueOf, same
+from hub_tools.stacks.effective import SHOWN_DEVICES, Candidate, DeviceClass, Effective, Planner
 from hub_tools.stacks.ownership import Owned, id_of, labels_of, owned_by
 from hub_tools.stacks.problems import stack_problems
 from hub_tools.stacks.world import World
+from iot_core.errors import InputError
 from iot_core.json_types import JsonObject
 from iot_core.manifest.findings import Finding, Severity
 
@@ -23,6 +27,9 @@ Action = Literal["create", "replace", "update", "delete", "keep"]
 Check = Callable[[JsonObject], Iterable[Finding]]
 """A check of what one class of devices would get, as `{"modulesContent": …}`."""
 
+PLAN_VERSION = 1
+CHECKED_MAX = 2_000
+"""Classes that are checked; each takes a millisecond or two."""
 _CHANGEABLE = ("targetCondition", "priority", "labels", "metrics")
 
 
@@ -40,7 +47,13 @@ class ConfigurationChange:
     why: tuple[str, ...] = ()
 
     def to_json(self) -> JsonObject:
-        return {"action": self.action, "name": self.name, "old": self.old, "new": self.new, "why": list(self.why)}
+        """Without the content of `old`, where secrets may stand."""
+        old = None if self.old is None else {name: value for name, value in self.old.items() if name != "content"}
+        return {"action": self.action, "name": self.name, "old": old, "new": self.new, "why": list(self.why)}
+
+    @classmethod
+    def from_json(cls, document: JsonObject) -> ConfigurationChange:
+        return cls(**{**document, "why": tuple(document["why"])})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +75,16 @@ class ClassPreview:
             "after": list(self.after),
             "difference": self.difference.to_json(),
         }
+
+    @classmethod
+    def from_json(cls, document: JsonObject) -> ClassPreview:
+        return cls(
+            count=document["count"],
+            devices=tuple(document["devices"]),
+            before=tuple(document["before"]),
+            after=tuple(document["after"]),
+            difference=Difference.from_json(document["difference"]),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +116,7 @@ class Preview:
 
     def to_json(self) -> JsonObject:
         return {
-            "version": 1,
+            "version": PLAN_VERSION,
             "stack": self.stack,
             "environment": self.environment,
             "hub": self.host_name,
@@ -105,6 +128,31 @@ class Preview:
             "classes": [item.to_json() for item in self.classes],
             "findings": [finding.to_json() for finding in self.findings],
         }
+
+    @classmethod
+    def from_json(cls, document: JsonObject) -> Preview:
+        """The reverse of `to_json`; InputError for what is no plan, or one of a newer program."""
+        version = document.get("version") if isinstance(document, dict) else None
+        if version != PLAN_VERSION:
+            raise InputError(f"it is no plan of version {PLAN_VERSION}: make one with `edgeyard preview --out FILE`")
+        try:
+            return cls._read(document)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"it is a damaged plan ({type(error).__name__}: {error}): make it again") from None
+
+    @classmethod
+    def _read(cls, document: JsonObject) -> Preview:
+        return cls(
+            stack=document["stack"],
+            environment=document["environment"],
+            host_name=document["hub"],
+            changes=tuple(map(ConfigurationChange.from_json, document["changes"])),
+            classes=tuple(map(ClassPreview.from_json, document["classes"])),
+            findings=tuple(map(Finding.from_json, document["findings"])),
+            devices=document["devices"],
+            targeted=document["targeted"],
+            fingerprint=document["fingerprint"],
+        )
 
 
 def compute_preview(
@@ -175,7 +223,8 @@ def _change(
     if not same(old.get("content", {}).get("modulesContent"), wanted["modulesContent"], value_of):
         new = _body(stack, environment, item, current.version + 1)
         return ConfigurationChange(action="replace", name=item.name, old=old, new=new, why=("content",))
-    new = _body(stack, environment, item, current.version)
+    # One that was imported keeps the id that it had.
+    new = {**_body(stack, environment, item, current.version), "id": current.id}
     why = tuple(part for part in _CHANGEABLE if _differs(part, old, new))
     return ConfigurationChange(action="update" if why else "keep", name=item.name, old=old, new=new, why=why)
 
@@ -243,34 +292,59 @@ def _targeted(
 
 
 def _seen(classes: Sequence[DeviceClass], value_of: MaybeValueOf) -> Iterator[ClassPreview]:
-    """The classes with what they would see; those that would see the same by the same deployments are put together."""
-    known: dict[tuple[int, int], Difference] = {}
+    """The classes with what they would see. Devices that have the same now and would have the same afterwards are one
+    class, by whatever deployments they come to it; the deployments named are those of most of them.
+    """
+    alike: dict[tuple[bytes, bytes], list[DeviceClass]] = {}
+    digests: dict[int, bytes] = {}
+    differences = Differences(value_of)
     for item in classes:
-        key = id(item.before), id(item.after)
-        if key not in known:
-            after = item.after.desired if item.after.has_base else item.before.desired
-            known[key] = difference(item.before.desired, after, value_of)
+        alike.setdefault((_digest(item.before, digests), _digest(item.after, digests)), []).append(item)
+    for parts in alike.values():
+        first = parts[0]
+        after = first.after if first.after.has_base else first.before
         yield ClassPreview(
-            count=item.count,
-            devices=tuple(item.devices),
-            before=item.before.applied,
-            after=item.after.applied,
-            difference=known[key],
+            count=sum(part.count for part in parts),
+            devices=tuple(islice(chain.from_iterable(part.devices for part in parts), SHOWN_DEVICES)),
+            before=first.before.applied,
+            after=first.after.applied,
+            difference=differences.of(first.before.desired, after.desired),
         )
 
 
+def _digest(effective: Effective, known: dict[int, bytes]) -> bytes:
+    """Stands for what a device has; `known` holds those that were computed, by identity."""
+    if id(effective) not in known:
+        known[id(effective)] = hashlib.sha256(_canonical(effective.desired)).digest()
+    return known[id(effective)]
+
+
+def _canonical(desired: Mapping[str, JsonObject]) -> bytes:
+    try:
+        return orjson.dumps(desired, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # a whole number of more than 64 bits
+        return json.dumps(desired, sort_keys=True).encode()
+
+
 def _checked(classes: Sequence[DeviceClass], checks: Sequence[Check]) -> Iterator[Finding]:
+    """What the checks say of the classes, each finding once; of very many only the largest are looked at."""
+    distinct = {id(item.after): item for item in classes if item.after.has_base}
     seen: set[Finding] = set()
-    done: set[int] = set()
-    for item in classes:
-        if id(item.after) in done or not item.after.has_base:
-            continue
-        done.add(id(item.after))
+    for item in islice(distinct.values(), CHECKED_MAX):
         for check in checks:
             for finding in check(_content(item.after)):
                 if finding not in seen:
                     seen.add(finding)
                     yield finding
+    rest = list(islice(distinct.values(), CHECKED_MAX, None))
+    if rest and checks:
+        yield Finding(
+            rule="S10",
+            severity=Severity.INFO,
+            path="devices",
+            message=f"{len(rest)} small classes of devices were not checked, {rest[0].count} devices each at most",
+            fix="Have layers share their targets, so that fewer combinations of them occur",
+        )
 
 
 def _content(effective: Effective) -> JsonObject:

@@ -19,11 +19,14 @@ from typing import Any
 
 from hub_tools.manifests import Deployment, Layer, secret
 from hub_tools.stacks.environments import Environment
+from hub_tools.stacks.policies import DEFAULT_POLICIES, Level, Policy, PolicyFunction, policy
 from iot_core.errors import InputError, ManifestError
 
-__all__ = ["Stack", "StackProgramError", "load_program", "run_program"]
+__all__ = ["Stack", "StackProgramError", "load_policies", "load_program", "run_program"]
 
 FUNCTION = "program"
+POLICIES = "policies.py"
+"""Beside a program, for what all programs of a folder hold to."""
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9_]*[a-z0-9])?")
 NAME_LENGTH_MAX = 40
 """Stack, environment, item and version together make a configuration's id, of 128 characters at most."""
@@ -44,6 +47,8 @@ class Stack:
         self.settings: Mapping[str, Any] = environment.settings
         self.items: dict[str, Deployment | Layer] = {}
         self.outputs: dict[str, Any] = {}
+        self.policies: list[Policy] = []
+        """Its own, beside the default ones (see hub_tools.stacks.policies)."""
 
     def add(self, item: Deployment | Layer) -> None:
         """Declare a deployment or a layer; InputError for a name that is taken or cannot be part of an id."""
@@ -68,6 +73,14 @@ class Stack:
         """A reference to a secret of the environment: text, to be used wherever text can."""
         return secret(name)
 
+    def policy(self, function: PolicyFunction | Policy, *, level: Level | None = None) -> None:
+        """Have every module looked at by a function too, or give a policy there is another level.
+
+        `level` is "advise" where nothing else is said: see hub_tools.stacks.policies.
+        """
+        made = function if isinstance(function, Policy) else policy()(function)
+        self.policies.append(made if level is None else made.at(level))
+
     def output(self, name: str, value: Any) -> None:
         """Give out a value, which `edgeyard stack output` prints."""
         self.outputs[name] = value
@@ -83,23 +96,50 @@ def load_program(file: Path) -> Program:
     """The function `program` of a file; StackProgramError when there is none, or the file does not run."""
     if not file.is_file():
         raise StackProgramError(f"there is no file {file}: name the stack's program, such as deployments/stack.py")
-    folder = str(file.parent.resolve())
-    sys.path.insert(0, folder)
-    try:
-        names = runpy.run_path(str(file), run_name="edgeyard_stack")
-    except Exception as error:
-        raise _located(error, file) from None
-    finally:
-        sys.path.remove(folder)
-    function = names.get(FUNCTION)
+    function = _names_in(file).get(FUNCTION)
     if not callable(function):
         raise StackProgramError(f"{file} has no function {FUNCTION}(stack)")
     found: Program = function
     return found
 
 
+def load_policies(folder: Path) -> list[Policy]:
+    """The policies that `policies.py` in a folder makes by @policy, in their order; none where there is no such file.
+
+    StackProgramError when it does not run.
+    """
+    file = folder / POLICIES
+    values = _names_in(file).values() if file.is_file() else ()
+    imported = set(map(id, DEFAULT_POLICIES))
+    return [value for value in values if isinstance(value, Policy) and id(value) not in imported]
+
+
+def _names_in(file: Path) -> dict[str, Any]:
+    folder = str(file.parent.resolve())
+    before = set(sys.modules)
+    sys.path.insert(0, folder)
+    try:
+        return runpy.run_path(str(file), run_name="edgeyard_stack")
+    except Exception as error:
+        raise _located(error, file) from None
+    finally:
+        sys.path.remove(folder)
+        _forget(set(sys.modules) - before, folder)
+
+
+def _forget(modules: set[str], folder: str) -> None:
+    """Programs of other folders may import modules of the same names."""
+    for name in modules:
+        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(f"{folder}/"):
+            del sys.modules[name]
+
+
 def run_program(program: Program, stack: Stack, file: Path) -> Stack:
-    """Let the program declare its deployments on `stack`; StackProgramError when it fails or declares nothing."""
+    """Let the program declare its deployments on `stack`, which has the policies of its folder too.
+
+    StackProgramError when it fails or declares nothing.
+    """
+    stack.policies += load_policies(file.parent)
     try:
         program(stack)
     except Exception as error:

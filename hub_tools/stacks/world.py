@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from hub_tools.service import HubService
+from hub_tools.stacks.ownership import is_lease
 from iot_core.configurations import compile_target
 from iot_core.json_types import JsonObject
 
@@ -18,7 +19,9 @@ PAGE = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """What was there at one time; `twins` are those of edge devices, `fetch_s` is how long it took to ask."""
+    """What was there at one time, without leases; `twins` are those of edge devices, `fetch_s` is how long it took to
+    ask.
+    """
 
     host_name: str
     configurations: tuple[JsonObject, ...]
@@ -26,15 +29,23 @@ class World:
     fetch_s: float = 0.0
 
 
-async def read_world(service: HubService, conditions: Iterable[str]) -> World:
-    """Ask the hub; `conditions` are the target conditions to come, which say what has to be read of the twins."""
+async def read_world(
+    service: HubService, conditions: Iterable[str], *, on_devices: Callable[[int], None] = lambda count: None
+) -> World:
+    """Ask the hub; `conditions` are the target conditions to come, which say what has to be read of the twins.
+
+    `on_devices` is told how many are there, page by page.
+    """
     started = time.monotonic()
-    configurations = await service.list_configurations()
+    configurations = [item for item in await service.list_configurations() if not is_lease(item)]
     present = [str(item.get("targetCondition") or "") for item in configurations]
     reported = any(compile_target(condition).reads_reported for condition in (*conditions, *present))
     columns = "deviceId, tags, properties" if reported else "deviceId, tags"
     query = f"SELECT {columns} FROM devices WHERE {EDGE_DEVICES}"
-    twins = [twin async for twin in service.query(query, page_size=PAGE)]
+    twins: list[JsonObject] = []
+    async for page in service.query_pages(query, page_size=PAGE):
+        twins += page.rows
+        on_devices(len(twins))
     return World(
         host_name=service.host_name,
         configurations=tuple(configurations),

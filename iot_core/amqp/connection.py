@@ -160,7 +160,7 @@ class Connection:
         self._negotiation.challenge(data)
 
     def send_sasl_outcome(self, *, is_accepted: bool) -> None:
-        """Answer SaslRequested or SaslResponseReceived. Ask `next_event` again afterwards: the client may have sent more already."""
+        """Answer SaslRequested or SaslResponseReceived. Ask `next_event` again: the client may have sent more."""
         self._negotiation.decide(is_accepted)
 
     def send_open(self) -> None:

@@ -6,7 +6,7 @@ session before the session's and for the sessions of a connection before the con
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from iot_core.amqp.performatives import Attach, ErrorCondition, Open

@@ -49,7 +49,7 @@ class Settings:
     """Deliveries that a session has sent and the peer has not settled; with more, `Sender.can_send` is false."""
     idle_seconds: float | None = 240.0
     """The peer has to send at least this often, as Azure's services have it; after twice as long it is given up."""
-    sasl_mechanisms: tuple[str, ...] = ("MSSBCBS", "ANONYMOUS", "PLAIN", "EXTERNAL", "TPM")
+    sasl_mechanisms: tuple[str, ...] = ("MSSBCBS", "ANONYMOUS", "PLAIN", "EXTERNAL")
     """What a server offers."""
     sasl_required: bool = False
     """Whether a server refuses a client that opens without SASL."""

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from iot_core.errors import HubError, InputError
 
-__all__ = ["PROVISIONING_ERRORS", "provisioning_error"]
+__all__ = ["PROVISIONING_ERRORS", "provisioning_error", "provisioning_error_name"]
 
 PROVISIONING_ERRORS: Mapping[str, int] = MappingProxyType(
     {
@@ -37,3 +37,10 @@ def provisioning_error(name: str, message: str) -> HubError:
     except KeyError:
         raise InputError(f"{name!r} is not an error of the provisioning service") from None
     return HubError(code, name, code // 1000, message)
+
+
+def provisioning_error_name(code: int) -> str:
+    """The name of a code; that of another code with the same HTTP status where the table has not got it."""
+    known = {each: name for name, each in PROVISIONING_ERRORS.items()}
+    same = (name for each, name in known.items() if each // 1000 == code // 1000)
+    return known.get(code) or next(same, f"Http{code // 1000}")

@@ -20,7 +20,7 @@ from iot_core.errors import LayerError, ManifestError
 from iot_core.json_types import JsonObject
 from iot_core.manifest.envelope import AGENT, DESIRED, HUB, desired_path, is_base, modules_content
 
-__all__ = ["Deployment", "Merged", "merge_layers"]
+__all__ = ["Deployment", "Merged", "apply_over", "doubts", "merge_layers", "rank"]
 
 _REQUIRED_OF_A_BASE = (
     (AGENT, ("schemaVersion",)),
@@ -122,7 +122,7 @@ def merge_layers(deployments: Iterable[Deployment | Mapping[str, Any]]) -> Merge
     would be refused and when there is no base.
     """
     known = [item if isinstance(item, Deployment) else Deployment.from_dict(item) for item in deployments]
-    ranked = sorted(known, key=_rank)
+    ranked = sorted(known, key=rank)
     bases = [deployment for deployment in ranked if deployment.is_base]
     if not bases:
         raise LayerError("no base deployment targets the device: layers need one, so nothing is applied")
@@ -131,39 +131,48 @@ def merge_layers(deployments: Iterable[Deployment | Mapping[str, Any]]) -> Merge
     applied = [base, *layers]
     desired: dict[str, JsonObject] = {}
     for deployment in applied:
-        _apply(deployment, desired)
+        desired = apply_over(desired, deployment.modules)
     return Merged(
         applied=[item.name for item in applied],
         targeted_only=[item.name for item in ranked if not any(item is other for other in applied)],
-        desired=desired,
-        warnings=[*_equal_priorities(layers), *_deep_paths(layers)],
+        desired=deepcopy(desired),
+        warnings=doubts(layers),
     )
 
 
-def _rank(deployment: Deployment) -> tuple[int, bool, Any]:
+def doubts(layers: list[Deployment]) -> list[str]:
+    """What is legal but doubtful about layers that are applied together, lowest first."""
+    return [*_equal_priorities(layers), *_deep_paths(layers)]
+
+
+def rank(deployment: Deployment) -> tuple[int, bool, Any]:
     return deployment.priority, isinstance(deployment.created, str), deployment.created
 
 
-def _apply(deployment: Deployment, desired: dict[str, JsonObject]) -> None:
-    for module, sections in deployment.modules.items():
+def apply_over(desired: Mapping[str, JsonObject], modules: JsonObject) -> dict[str, JsonObject]:
+    """Desired properties by module id with a base or a layer over them.
+
+    Nothing given is changed, but the result shares with it what stays the same: whoever changes it copies it first.
+    """
+    result = dict(desired)
+    for module, sections in modules.items():
         for key in sorted(sections, key=lambda key: key.count(".")):
             path = desired_path(key)
-            if path:
-                _set(desired.setdefault(module, {}), path, deepcopy(sections[key]))
-            else:
-                desired[module] = deepcopy(sections[key])
+            result[module] = _with(result.get(module), path, sections[key]) if path else sections[key]
+    return result
 
 
-def _set(document: JsonObject, path: list[str], value: Any) -> None:
-    """Sets the value at a path, making objects on the way; None removes it, as in a twin patch."""
-    for name in path[:-1]:
-        if not isinstance(document.get(name), dict):
-            document[name] = {}
-        document = document[name]
-    if value is None:
-        document.pop(path[-1], None)
+def _with(document: Any, path: list[str], value: Any) -> JsonObject:
+    """The document with the value at a path, objects made on the way; None removes it, as in a twin patch."""
+    result = dict(document) if isinstance(document, dict) else {}
+    name, *rest = path
+    if rest:
+        result[name] = _with(result.get(name), rest, value)
+    elif value is None:
+        result.pop(name, None)
     else:
-        document[path[-1]] = value
+        result[name] = value
+    return result
 
 
 def _get(document: Any, path: Iterable[str]) -> Any:

@@ -42,16 +42,16 @@ ROUTE_TTL_MAX_S = 2**32 - 1
 STORE_TTL_DEFAULT_S = 7200
 """Time to live where schema 1.0 names none; the value in every template of the IoT Edge tools."""
 
-_STATUSES: tuple[Status, ...] = ("running", "stopped")
-_RESTART_POLICIES: tuple[RestartPolicy, ...] = ("never", "on-failure", "on-unhealthy", "always")
-_PULL_POLICIES: tuple[PullPolicy, ...] = ("on-create", "never")
-_SYSTEM_MODULES = ("edgeAgent", "edgeHub")
+STATUSES: tuple[Status, ...] = ("running", "stopped")
+RESTART_POLICIES: tuple[RestartPolicy, ...] = ("never", "on-failure", "on-unhealthy", "always")
+PULL_POLICIES: tuple[PullPolicy, ...] = ("on-create", "never")
+SYSTEM_MODULES = ("edgeAgent", "edgeHub")
 
-_AGENT_SCHEMAS = ((1, 0), (1, 1))
-_HUB_SCHEMAS = ((1, 0), (1, 1), (1, 2), (1, 3))
-_SINCE_1_1 = ("imagePullPolicy", "startupOrder")
-_MODULE_KEYS = frozenset({"type", "status", "restartPolicy", "version", "settings", "env", *_SINCE_1_1})
-_SETTINGS_KEYS = frozenset({"image", "digest"})
+AGENT_SCHEMAS = ((1, 0), (1, 1))
+HUB_SCHEMAS = ((1, 0), (1, 1), (1, 2), (1, 3))
+SINCE_1_1 = ("imagePullPolicy", "startupOrder")
+MODULE_KEYS = frozenset({"type", "status", "restartPolicy", "version", "settings", "env", *SINCE_1_1})
+SETTINGS_KEYS = frozenset({"image", "digest"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,14 +143,14 @@ def parse_manifest(document: Mapping[str, Any]) -> Manifest:
 
 def parse_agent(desired: Mapping[str, Any], *, path: str = AGENT) -> AgentConfig:
     """Reads the desired properties of $edgeAgent, from a manifest or a twin; raises ManifestError with the path."""
-    version = reader.schema_version(desired, path, _AGENT_SCHEMAS, third_part_zero=True)
+    version = reader.schema_version(desired, path, AGENT_SCHEMAS, third_part_zero=True)
     runtime = reader.required_object(desired, "runtime", path)
     reader.choice(runtime, "type", f"{path}.runtime", ("docker",))
     system = reader.required_object(desired, "systemModules", path)
     return AgentConfig(
         schema_version=str(desired["schemaVersion"]),
         system_modules={
-            name: _system_module(name, system, version, f"{path}.systemModules") for name in _SYSTEM_MODULES
+            name: _system_module(name, system, version, f"{path}.systemModules") for name in SYSTEM_MODULES
         },
         modules=_modules(reader.optional_object(desired, "modules", path), version, f"{path}.modules"),
         registry_credentials=_credentials(
@@ -164,7 +164,7 @@ def parse_edge_hub(desired: Mapping[str, Any], *, path: str = HUB) -> EdgeHubCon
 
     The text of a route is not compiled here: see iot_core.routing.
     """
-    version = reader.schema_version(desired, path, _HUB_SCHEMAS, third_part_zero=False)
+    version = reader.schema_version(desired, path, HUB_SCHEMAS, third_part_zero=False)
     routes = reader.required_object(desired, "routes", path)
     parsed = (_route(name, value, version, f"{path}.routes") for name, value in routes.items())
     return EdgeHubConfig(
@@ -184,21 +184,21 @@ def _modules(modules: JsonObject, version: tuple[int, int], path: str) -> dict[s
 
 def _module(name: str, modules: JsonObject, version: tuple[int, int], path: str) -> ModuleSpec:
     value, path = reader.required_object(modules, name, path), f"{path}.{name}"
-    reader.only_keys(value, _MODULE_KEYS, path)
+    reader.only_keys(value, MODULE_KEYS, path)
     return _spec(
         name,
         value,
         version,
         path,
-        status=reader.choice(value, "status", path, _STATUSES),
-        restart_policy=reader.choice(value, "restartPolicy", path, _RESTART_POLICIES),
+        status=reader.choice(value, "status", path, STATUSES),
+        restart_policy=reader.choice(value, "restartPolicy", path, RESTART_POLICIES),
     )
 
 
 def _system_module(name: str, modules: JsonObject, version: tuple[int, int], path: str) -> ModuleSpec:
     """The agent itself always runs and is always restarted, whatever its entry says; the hub must name its status."""
     value, path = reader.required_object(modules, name, path), f"{path}.{name}"
-    reader.only_keys(value, _MODULE_KEYS, path)
+    reader.only_keys(value, MODULE_KEYS, path)
     if name == "edgeAgent":
         return _spec(name, value, version, path, status="running", restart_policy="always")
     return _spec(
@@ -206,8 +206,8 @@ def _system_module(name: str, modules: JsonObject, version: tuple[int, int], pat
         value,
         version,
         path,
-        status=reader.choice(value, "status", path, _STATUSES),
-        restart_policy=reader.choice(value, "restartPolicy", path, _RESTART_POLICIES, default="always"),
+        status=reader.choice(value, "status", path, STATUSES),
+        restart_policy=reader.choice(value, "restartPolicy", path, RESTART_POLICIES, default="always"),
     )
 
 
@@ -220,12 +220,12 @@ def _spec(
     status: Status,
     restart_policy: RestartPolicy,
 ) -> ModuleSpec:
-    for key in _SINCE_1_1:
+    for key in SINCE_1_1:
         if key in value and version < (1, 1):
             raise ManifestError("needs schemaVersion 1.1 of $edgeAgent", path=f"{path}.{key}")
     reader.choice(value, "type", path, ("docker",))
     settings, where = reader.required_object(value, "settings", path), f"{path}.settings"
-    reader.only_keys({key: 0 for key in settings if not is_options_key(key)}, _SETTINGS_KEYS, where)
+    reader.only_keys({key: 0 for key in settings if not is_options_key(key)}, SETTINGS_KEYS, where)
     order = reader.integer(value, "startupOrder", path, 0, STARTUP_ORDER_LAST, default=STARTUP_ORDER_LAST)
     return ModuleSpec(
         name=name,
@@ -233,7 +233,7 @@ def _spec(
         status=status,
         restart_policy=restart_policy,
         version=reader.text(value, "version", path, default=""),
-        pull_policy=reader.choice(value, "imagePullPolicy", path, _PULL_POLICIES, default="on-create"),
+        pull_policy=reader.choice(value, "imagePullPolicy", path, PULL_POLICIES, default="on-create"),
         startup_order=0 if name == "edgeAgent" else order,
         env=reader.environment(value, path),
         create_options=parse_options(settings, path=where),

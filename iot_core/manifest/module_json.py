@@ -21,13 +21,19 @@ DEFAULT_PLATFORM = "amd64"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModuleDescription:
-    """The "image" part of module.json; `platforms` maps a platform ("amd64", "amd64.debug") to its Dockerfile."""
+    """The "image" part of module.json; `platforms` maps a platform ("amd64", "amd64.debug") to its Dockerfile.
+
+    `inputs` and `outputs` are the names that a route can use, None where the file does not list them. The lists are
+    Edgeyard's own; other tools pass over them.
+    """
 
     repository: str
     version: str = "0.0.0"
     platforms: Mapping[str, str] = field(default_factory=dict)
     build_options: tuple[str, ...] = ()
     context_path: str = "."
+    inputs: tuple[str, ...] | None = None
+    outputs: tuple[str, ...] | None = None
 
     def tag(self, platform: str, container_tag: str = "") -> str:
         """The image of a platform: "repository:version[-container tag]-platform", the repository in lower case."""
@@ -55,14 +61,19 @@ def parse_module_json(source: str, variables: Mapping[str, str], *, path: str = 
 
 
 def module_images(
-    name: str, module: ModuleDescription, *, platform: str = DEFAULT_PLATFORM, container_tag: str = ""
+    name: str,
+    module: ModuleDescription,
+    *,
+    platform: str = DEFAULT_PLATFORM,
+    container_tag: str = "",
+    is_path: bool = False,
 ) -> dict[str, str]:
     """Every placeholder that names the module → its image. `name` is the folder, or a path relative to the template.
 
     A folder gives ${MODULES.name}, ${MODULES.name.amd64} and ${MODULES.name.debug}, a path ("./modules/x", "../x")
-    gives ${MODULEDIR<path>} and its variants; the plain one stands for `platform`.
+    or any name with `is_path`, gives ${MODULEDIR<path>} and its variants; the plain one stands for `platform`.
     """
-    stem = f"MODULEDIR<{name}>" if "/" in name else f"MODULES.{name}"
+    stem = f"MODULEDIR<{name}>" if is_path or "/" in name else f"MODULES.{name}"
     images = {f"${{{stem}.{known}}}": module.tag(known, container_tag) for known in module.platforms}
     for suffix, known in (("", platform), (".debug", f"{platform}.debug")):
         if known in module.platforms:
@@ -70,17 +81,25 @@ def module_images(
     return images
 
 
-def _description(document: Mapping[str, Any], path: str) -> ModuleDescription:
-    image, path = reader.required_object(document, "image", path), f"{path}.image"
+def _description(document: Mapping[str, Any], file: str) -> ModuleDescription:
+    image, path = reader.required_object(document, "image", file), f"{file}.image"
     tag = reader.required_object(image, "tag", path)
     platforms = reader.optional_object(tag, "platforms", f"{path}.tag")
-    options = image.get("buildOptions", [])
-    if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
-        raise ManifestError("must be a list of texts", path=f"{path}.buildOptions")
     return ModuleDescription(
         repository=reader.text(image, "repository", path),
         version=reader.text(tag, "version", f"{path}.tag", default="0.0.0"),
         platforms={name: reader.text(platforms, name, f"{path}.tag.platforms") for name in platforms},
-        build_options=tuple(options),
+        build_options=_texts(image, "buildOptions", path) or (),
         context_path=reader.text(image, "contextPath", path, default="."),
+        inputs=_texts(document, "inputs", file),
+        outputs=_texts(document, "outputs", file),
     )
+
+
+def _texts(parent: Mapping[str, Any], key: str, path: str) -> tuple[str, ...] | None:
+    texts = parent.get(key)
+    if texts is None:
+        return None
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ManifestError("must be a list of texts", path=f"{path}.{key}")
+    return tuple(texts)

@@ -11,6 +11,7 @@ from iot_core.errors import ManifestError
 from iot_core.json_types import JsonObject
 
 __all__ = [
+    "ENV_NAME",
     "MODULE_NAME",
     "ROUTE_NAME",
     "check_name",
@@ -27,7 +28,7 @@ __all__ = [
 
 MODULE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 ROUTE_NAME = re.compile(r"[^.$# ]+")
-_ENV_NAME = re.compile(r"[^+#$\s.]+")
+ENV_NAME = re.compile(r"[^+#$\s.]+")
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?", re.ASCII)
 # The agent's own check, looser than Docker's; "name@sha256:…" passes because @ is an ordinary character in it.
 _IMAGE = re.compile(r"(?:[^\s/]+/)*[^\s/:]+(?::[^\s/:]+)?")
@@ -83,7 +84,7 @@ def environment(module: Mapping[str, Any], path: str) -> dict[str, str]:
     values: dict[str, str] = {}
     entries, path = optional_object(module, "env", path), f"{path}.env"
     for name in entries:
-        check_name(name, _ENV_NAME, path, "any characters but + # $ . and white space")
+        check_name(name, ENV_NAME, path, "any characters but + # $ . and white space")
         value = optional_object(entries, name, path).get("value")
         if isinstance(value, dict | list):
             raise ManifestError("must be text, a number or true or false", path=f"{path}.{name}.value")

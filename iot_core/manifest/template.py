@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from iot_core import limits
@@ -18,7 +19,7 @@ from iot_core.manifest.createoptions import chunk_options, is_options_key, join_
 from iot_core.manifest.envelope import AGENT, DESIRED, HUB, desired_path, modules_content
 from iot_core.manifest.variables import VARIABLE, expand_variables
 
-__all__ = ["expand_template"]
+__all__ = ["Expansion", "expand_template", "try_template"]
 
 SCHEMA_MARK = "$schema-template"
 MAX_TEMPLATE_CHARACTERS = 4_000_000
@@ -42,6 +43,17 @@ class _Module(NamedTuple):
         return settings
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expansion:
+    """A template expanded as far as it goes: `left_over` are the names that nothing stands for, each with the first
+    path where it is, `refused` what else keeps it from being a manifest.
+    """
+
+    document: JsonObject
+    left_over: Mapping[str, str]
+    refused: tuple[ManifestError, ...]
+
+
 def expand_template(
     text: str,
     *,
@@ -55,30 +67,65 @@ def expand_template(
     (see `module_images`). Raises ManifestError for text that is not JSON once expanded, for createOptions that are too
     long, and for every ${…} or $NAME that neither mapping holds. Routes may name $upstream, $body and the like.
     """
+    expansion = try_template(text, variables=variables, images=images, max_chunks=max_chunks)
+    if expansion.left_over:
+        names, path = ", ".join(expansion.left_over), next(iter(expansion.left_over.values()))
+        remedy = "give the variable a value (in the environment or .env) or the module an image"
+        raise ManifestError(f"{names} is left over: {remedy}", path=path)
+    for error in expansion.refused:
+        raise error
+    return expansion.document
+
+
+def try_template(
+    text: str,
+    *,
+    variables: Mapping[str, str],
+    images: Mapping[str, str],
+    max_chunks: int = limits.CREATE_OPTIONS_CHUNKS,
+) -> Expansion:
+    """The same, with everything that is wrong in place of the first; raises only for text that is not JSON."""
     if len(text) > MAX_TEMPLATE_CHARACTERS:
         raise ManifestError(f"the template is longer than {MAX_TEMPLATE_CHARACTERS} characters")
     expanded = expand_variables(text, variables)
     document = _loads(expanded.text)
     document.pop(SCHEMA_MARK, None)
-    modules = list(_modules(document))
+    refused: list[ManifestError] = []
+    modules = _found_modules(document, refused)
     for module in modules:
         if module.section == "modules":
             _place_image(module.settings, images)
     # Before chunking, which could cut a forgotten variable in two.
-    _refuse_left_over(document, expanded.unresolved)
+    left_over = _left_over(document, expanded.unresolved)
     for module in modules:
-        module.owner["settings"] = _with_chunks(module.settings, max_chunks, f"{module.path}.settings")
-    return document
+        try:
+            module.owner["settings"] = _with_chunks(module.settings, max_chunks, f"{module.path}.settings")
+        except ManifestError as error:
+            refused.append(error)
+    return Expansion(document=document, left_over=left_over, refused=tuple(refused))
 
 
 def _loads(text: str) -> JsonObject:
     try:
         document = json.loads(text)
+    except json.JSONDecodeError as error:
+        name = VARIABLE.match(text, error.pos)
+        place = f"line {error.lineno}, column {error.colno}"
+        why = f"{name[0]} is not defined ({place})" if name else f"{error.msg} ({place})"
+        raise ManifestError(f"the template is not JSON once its variables are replaced: {why}") from None
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"the template is not JSON once its variables are replaced: {error}") from None
     if not isinstance(document, dict):
         raise ManifestError("the template must be a JSON object")
     return document
+
+
+def _found_modules(document: JsonObject, refused: list[ManifestError]) -> list[_Module]:
+    try:
+        return list(_modules(document))
+    except ManifestError as error:
+        refused.append(error)
+        return []
 
 
 def _modules(document: JsonObject) -> Iterator[_Module]:
@@ -119,7 +166,7 @@ def _with_chunks(settings: JsonObject, max_chunks: int, path: str) -> JsonObject
     return {**rest, **chunk_options(whole, max_chunks=max_chunks, path=f"{path}.createOptions")}
 
 
-def _refuse_left_over(document: JsonObject, unresolved: frozenset[str]) -> None:
+def _left_over(document: JsonObject, unresolved: frozenset[str]) -> dict[str, str]:
     left: dict[str, str] = {}
     for text, path in _texts(document, ""):
         for match in VARIABLE.finditer(text):
@@ -127,11 +174,7 @@ def _refuse_left_over(document: JsonObject, unresolved: frozenset[str]) -> None:
             in_route = _ROUTES in path and not name.startswith("${")
             if name in unresolved and name not in _RUNTIME_NAMES and not in_route:
                 left.setdefault(name, path)
-    if left:
-        path = next(iter(left.values()))
-        names = ", ".join(left)
-        remedy = "give the variable a value (in the environment or .env) or the module an image"
-        raise ManifestError(f"{names} is left over: {remedy}", path=path)
+    return left
 
 
 def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:

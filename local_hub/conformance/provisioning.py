@@ -11,6 +11,7 @@ _SDK = "tests/local_hub/fronts/test_provisioning_sdk.py"
 _HTTP = "tests/local_hub/fronts/test_provisioning_http.py"
 _CORE = "tests/local_hub/dps/test_registrations.py"
 _KERNEL = "tests/iot_core/dps"
+_NODE = "tests/node/test_node_provisioning.py"
 _DEVICE = f"{_HTTP}::test_a_device_registers_asks_and_looks_itself_up"
 _LISTED = f"{_HTTP}::test_registrations_of_a_group_are_listed_and_forgotten"
 
@@ -55,7 +56,7 @@ ROWS = area(
         "PUT /{scope}/registrations/{registration}/register",
         _DOCUMENTED,
         _DEVICE,
-        "Answers assigning, though the device is assigned by then; a custom payload is taken and never echoed.",
+        "Answers assigning, though the device is assigned by then; a payload goes to the webhook, if there is one.",
     ),
     row(
         "GET /{scope}/registrations/{registration}/operations/{operation}",
@@ -79,18 +80,41 @@ ROWS = area(
         "local_hub/dps/attestation.py",
     ),
     row(
-        "TPM attestation, caReferences and custom allocation",
-        _REFUSED,
-        f"{_HTTP}::test_what_is_not_built_is_refused_by_name",
-        "501 when an enrolment asks for them.",
-        "iot_core/dps/errors.py",
+        "TPM attestation",
+        _EXACT,
+        f"{_NODE}::test_a_tpm_gets_its_device_and_a_key_for_the_hub",
+        "HTTPS and AMQP: the unmodified SDK with swtpm registers and sends; RSA 2048 keys. A restart ends challenges.",
+        "iot_core/dps/tpm.py::wrap_key",
+        "local_hub/dps/challenges.py::Challenges",
     ),
     row(
         "Provisioning over AMQP",
+        _EXACT,
+        f"{_NODE}::test_a_symmetric_key_gets_its_device",
+        "On 5671 and over WebSocket: SASL PLAIN, EXTERNAL and TPM; refusals are the outcome of the request.",
+        "iot_core/amqp_addresses.py::ProvisioningDevice",
+        "local_hub/fronts/amqp/provisioning_links.py::ProvisioningRequests",
+    ),
+    row(
+        "Allocation policies hashed, geoLatency and static",
+        _APPROXIMATE,
+        f"{_CORE}::test_an_enrollment_for_another_hub_fails",
+        "One hub is linked, so they come to the same.",
+        "local_hub/dps/allocation.py::Allocator",
+    ),
+    row(
+        "Custom allocation",
+        _DOCUMENTED,
+        "tests/local_hub/dps/test_custom_allocation.py::test_the_answer_gives_the_hub_the_twin_and_something_for_the_device",
+        "The webhook is asked while the device registers, for 5 s; 400207 when it fails.",
+        "local_hub/dps/webhook.py::allocate",
+    ),
+    row(
+        "Certificates uploaded to the service (caReferences)",
         _REFUSED,
-        "tests/local_hub/fronts/test_refused_by_name.py::test_provisioning_over_amqp",
-        "amqp:not-found for the address of a registration.",
-        "iot_core/amqp_addresses.py::parse_address",
+        f"{_HTTP}::test_what_is_not_built_is_refused_by_name",
+        "501 when an enrolment asks for them.",
+        "iot_core/dps/attestations.py",
     ),
     row(
         "Reprovisioning",

@@ -148,13 +148,15 @@ class Registrations:
         device_id = known or attested.enrollment.device_id or attested.registration_id
         identity = Identity(device_id)
         authentication = attested.authentication or _own_key(connection, identity)
+        # First, as it may fail: then nothing has been written.
+        wrapped_key = _wrapped(attempt, attested, authentication)
         change = self._assignment.assign(connection, attested.enrollment, identity, authentication, again=again)
         assigned = replace(
             base,
             device_id=device_id,
             assigned_hub=self._allocator.assigned_hub,
             substatus=AGAIN if again else INITIAL,
-            wrapped_key=_wrapped(attempt, attested, authentication),
+            wrapped_key=wrapped_key,
         )
         return Change(result=assigned, pushes=change.pushes, events=change.events, ended=change.ended)
 

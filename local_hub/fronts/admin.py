@@ -50,7 +50,7 @@ _Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 def new_token(path: Path) -> str:
     """A fresh random token, written to ``path`` for the owner alone; older ones stop working."""
     token = secrets.token_urlsafe(_TOKEN_BYTES)
-    write_private(path, token.encode("ascii"))
+    write_private(path, token.encode("ascii"), durable=False)
     return token
 
 

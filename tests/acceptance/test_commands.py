@@ -31,7 +31,7 @@ def test_a_device_is_created_shown_listed_and_deleted(hub: RunningHub) -> None:
     created = edgeyard(hub.home, "devices", "create", "thermostat-1", "--tag", "building=B1")
     assert created.returncode == 0, created.stderr
     assert created.stdout.startswith(f"HostName={hub.host};DeviceId=thermostat-1;SharedAccessKey=")
-    assert edgeyard(hub.home, "devices", "show", "thermostat-1").stdout == created.stdout
+    assert edgeyard(hub.home, "devices", "connection-string", "thermostat-1").stdout == created.stdout
     listed = eventually(lambda: rows_of(hub, "devices", "list", "--output", "json"))
     assert [(twin["deviceId"], twin["tags"]) for twin in listed] == [("thermostat-1", {"building": "B1"})]
     assert edgeyard(hub.home, "devices", "delete", "thermostat-1").returncode == 0
@@ -69,8 +69,8 @@ def test_hub_env_exports_what_sdks_need(hub: RunningHub) -> None:
         (("query", "SELECT * FROM nowhere"), ("ArgumentInvalid",)),
         (("query", "SELECT * FROM devices", "--hub", "HostName=x"), ("connection string",)),
         (("job", "run", "--where", "tags.a = 1", "--desired", "noValue"), ("NAME=VALUE",)),
-        (("edge", "set-modules", "nobody", "--template", "no-such-file.json"), ("no-such-file.json",)),
-        (("methods", "nobody", "reboot", "--payload", "{"), ("--payload is not JSON",)),
+        (("edge", "set-modules", "--device", "nobody", "no-such-file.json"), ("no-such-file.json",)),
+        (("methods", "call", "nobody", "reboot", "--payload", "{"), ("--payload is not JSON",)),
         (("score", "photo.gif"), ("photo.gif", ".jpg")),
     ],
 )
@@ -83,7 +83,7 @@ def test_bad_input_gets_one_line_and_exit_code_2(
 def test_a_broken_template_is_named_with_the_place(hub: RunningHub, tmp_path: Path) -> None:
     broken = tmp_path / "deployment.template.json"
     broken.write_text('{"modulesContent": {"$edgeAgent": {"properties.desired": {"schemaVersion": "1.1"}}}}')
-    one_error_line(edgeyard(hub.home, "edge", "set-modules", "e", "--template", str(broken)), str(broken), "$edgeHub")
+    one_error_line(edgeyard(hub.home, "edge", "set-modules", "--device", "e", str(broken)), str(broken), "$edgeHub")
 
 
 def test_a_second_hub_on_the_same_home_is_refused(hub: RunningHub) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,40 +28,94 @@ def devices(hub: RunningHub) -> Iterator[RunningHub]:
 
 
 def run_job(hub: RunningHub, *arguments: str) -> tuple[int, dict[str, Any]]:
+    """The exit code and the last line, which is the report."""
     result = edgeyard(hub.home, "job", "run", *arguments, "--output", "json")
     assert result.stdout, result.stderr
-    return result.returncode, json.loads(result.stdout)
+    return result.returncode, json.loads(result.stdout.splitlines()[-1])
 
 
 def test_every_matching_device_acknowledges(devices: RunningHub) -> None:
     code, report = run_job(devices, "--where", "tags.building = 'B1'", "--desired", "reportingInterval=2")
-    assert code == 0
-    assert (report["matched"], report["written"], report["acknowledged"]) == (2, 2, 2)
+    assert (code, report["matched"], report["states"]) == (0, 2, {"acknowledged": 2})
     rows = json.loads(edgeyard(devices.home, "query", "SELECT * FROM devices", "-o", "json").stdout)
     intervals = {row["deviceId"]: row["properties"]["reported"].get("reportingInterval") for row in rows}
     assert intervals["job-silent"] is None
     assert {intervals[device]["value"] for device in DEVICES} == {2}
 
 
+def test_a_value_that_the_schema_refuses_is_not_sent(devices: RunningHub) -> None:
+    where = ("--where", "tags.building = 'B1'")
+    result = edgeyard(devices.home, "job", "run", *where, "--desired", "reportingInterval=-1")
+    assert (result.returncode, "must be at least 0.2" in result.stderr) == (2, True)
+
+
 def test_a_value_that_the_devices_refuse_comes_back_with_their_reason(devices: RunningHub) -> None:
-    code, report = run_job(devices, "--where", "tags.building = 'B1'", "--desired", "reportingInterval=-1")
-    assert code == 1
-    assert set(report["refused"]) == set(DEVICES)
-    assert "reportingInterval" in report["refused"]["job-a"]
+    where = ("--where", "tags.building = 'B1'")
+    code, report = run_job(devices, *where, "--desired", "reportingInterval=-1", "--schema", "none")
+    assert (code, report["states"]) == (1, {"refused": 2})
+    (cause,) = report["causes"]
+    assert set(cause["devices"]) == set(DEVICES)
+    assert "reportingInterval" in cause["cause"]
 
 
-def test_silent_devices_are_named_and_the_rest_counts_as_partly_done(devices: RunningHub) -> None:
+def test_offline_devices_are_told_and_the_rest_counts_as_partly_done(devices: RunningHub) -> None:
     where = "tags.building IN ['B1', 'B2']"
-    code, report = run_job(devices, "--where", where, "--desired", "reportingInterval=3", "--timeout", "4")
-    assert (code, report["silent"], report["acknowledged"]) == (3, ["job-silent"], 2)
+    code, report = run_job(devices, "--where", where, "--desired", "reportingInterval=3")
+    assert (code, report["states"]) == (3, {"written": 1, "acknowledged": 2})
 
 
-def test_a_condition_that_is_no_query_is_wrong_use(devices: RunningHub) -> None:
-    result = edgeyard(devices.home, "job", "run", "--where", "tags.building LIKE 'B%'", "--desired", "a=1")
-    assert (result.returncode, "ArgumentInvalid" in result.stderr) == (2, True)
+def test_a_method_is_called_on_all_that_are_there(devices: RunningHub) -> None:
+    code, report = run_job(devices, "--all", "--method", "reboot", "--payload", '{"delaySeconds": 60}')
+    assert (code, report["states"]) == (3, {"acknowledged": 2, "failed": 1})
+    assert [cause["devices"] for cause in report["causes"]] == [["job-silent"]]
+
+
+def test_a_plan_tells_and_changes_nothing_until_it_is_run(devices: RunningHub, tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    what = ("--where", "tags.building = 'B1'", "--desired", "maxTemperature=28")
+    result = edgeyard(devices.home, "job", "plan", *what, "--tier", "S2:10", "--out", str(file), "-o", "json")
+    plan = json.loads(result.stdout)
+    assert (plan["matched"], plan["connected"], plan["path"]) == (2, 2, "direct")
+    assert plan["classes"][0]["changes"] == [{"path": "desired.maxTemperature", "before": None, "after": 28}]
+    assert plan["acknowledgement"] == {"acknowledged": 2}
+    code, report = run_job(devices, "--plan", str(file))
+    assert (code, report["job"], report["states"]) == (0, plan["job"]["id"], {"acknowledged": 2})
+
+
+def set_tag(hub: RunningHub, device: str, *, drifting: int) -> None:
+    """Let the device drift in, and wait until so many are known to queries."""
+    edgeyard(hub.home, "twin", "set", device, "--tag", "drifting=1")
+    query = "SELECT deviceId FROM devices WHERE tags.drifting = 1"
+    eventually(lambda: len(json.loads(edgeyard(hub.home, "query", query, "-o", "json").stdout)) == drifting)
+
+
+def test_a_plan_for_another_population_is_refused(devices: RunningHub, tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    what = ("--where", "tags.drifting = 1", "--tag", "drifted=true")
+    set_tag(devices, "job-a", drifting=1)
+    assert edgeyard(devices.home, "job", "plan", *what, "--out", str(file)).returncode == 0
+    set_tag(devices, "job-b", drifting=2)
+    result = edgeyard(devices.home, "job", "run", "--plan", str(file), "--max-drift", "10%")
+    assert (result.returncode, "50.0%" in result.stderr) == (1, True)
+
+
+def test_the_hubs_part_of_a_job_can_be_listed_and_watched(devices: RunningHub) -> None:
+    run_job(devices, "--where", "tags.building = 'B1'", "--tag", "seen=1", "--path", "jobs")
+    jobs = json.loads(edgeyard(devices.home, "job", "list", "-o", "json").stdout)
+    assert (jobs[0]["status"], jobs[0]["devices"], jobs[0]["succeeded"]) == ("completed", 2, 2)
+    assert edgeyard(devices.home, "job", "watch", jobs[0]["job"]).returncode == 0
+    (devices.home / "jobs" / f"{jobs[0]['job']}.status.json").unlink()
+    watched = edgeyard(devices.home, "job", "watch", jobs[0]["job"])
+    assert (watched.returncode, "2 succeeded" in watched.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("where", [["--where", "tags.building LIKE 'B%'"], [], ["--where", "*"]])
+def test_a_population_that_is_none_is_wrong_use(devices: RunningHub, where: list[str]) -> None:
+    result = edgeyard(devices.home, "job", "run", *where, "--desired", "a=1")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
 
 
 def test_a_device_reboots_and_says_when(devices: RunningHub) -> None:
-    result = edgeyard(devices.home, "methods", "job-a", "reboot", "--payload", '{"delaySeconds": 0}')
+    result = edgeyard(devices.home, "methods", "call", "job-a", "reboot", "--payload", '{"delaySeconds": 0}')
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["status"] == 200

@@ -15,6 +15,8 @@ from edgeyard.cli.exits import exit_code_of
 from edgeyard.cli.hubs import find_hub, home_folder, is_loopback
 from edgeyard.cli.main import app, run
 from edgeyard.cli.reference import render_reference
+from hub_tools.profiles import Profile, Profiles
+from iot_core.connection_string import ConnectionString
 from iot_core.errors import ConnectionStringError, EdgeyardError, InputError, ManifestError
 from iot_core.hub_errors import hub_error
 
@@ -53,7 +55,7 @@ def test_the_command_table_in_the_docs_is_fresh() -> None:
     [
         (["nosuch"], ("No such command", "edgeyard --help")),
         (["hub", "run", "--nope"], ("--nope", "edgeyard hub run --help")),
-        (["job", "run"], ("--where", "edgeyard job run --help")),
+        (["job", "run"], ("--where", "--all")),
         (["hub", "run", "--http-port", "many"], ("--http-port",)),
         (["devices", "list"], ("edgeyard hub run",)),
         (["query", "SELECT * FROM devices", "--hub", "nonsense"], ("connection string",)),
@@ -73,6 +75,24 @@ def test_wrong_use_is_one_line_and_exit_code_2(
 def test_no_error_line_shows_a_key(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["devices", "list", "--hub", AZURE.replace("h.azure-devices.net", "127.0.0.1:1")]) == 1
     assert "c2VjcmV0" not in capfd.readouterr().err
+
+
+def test_a_hub_is_named_by_its_host_alone_or_by_a_profile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    signed_in = find_hub("fleet.azure-devices.net")
+    assert (signed_in.host_name, signed_in.policy, signed_in.local) == ("fleet.azure-devices.net", None, False)
+    with pytest.raises(InputError, match="key"):
+        _ = signed_in.connection_string
+    monkeypatch.setenv("EDGEYARD_PROFILES", str(tmp_path / "profiles.toml"))
+    Profiles().add(Profile(name="fleet", connection_string=ConnectionString.parse(AZURE)))
+    assert find_hub("fleet").connection_string == ConnectionString.parse(AZURE)
+    monkeypatch.setenv("IOTHUB_CONNECTION_STRING", "fleet")
+    assert find_hub(None).host_name == "h.azure-devices.net"
+
+
+def test_local_is_the_running_hub_whatever_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IOTHUB_CONNECTION_STRING", AZURE)
+    with pytest.raises(InputError, match="edgeyard hub run"):
+        find_hub("local")
 
 
 def test_a_hub_named_on_the_command_line_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +121,9 @@ CHANGES = [
     ["devices", "create", "d1"],
     ["devices", "delete", "d1"],
     ["twin", "set", "d1", "--desired", "a=1"],
-    ["methods", "d1", "reboot"],
+    ["twin", "edit", "d1"],
+    ["methods", "call", "d1", "reboot"],
+    ["c2d", "send", "d1", "hello"],
     ["job", "run", "--where", "*", "--desired", "a=1"],
 ]
 

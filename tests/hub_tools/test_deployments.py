@@ -67,3 +67,44 @@ def test_what_is_no_template_is_refused_by_name(content: bytes, tmp_path: Path) 
     template.write_bytes(content)
     with pytest.raises(ManifestError, match="broken"):
         expand_template(template, variables={})
+
+
+def solution(tmp_path: Path, image: str) -> Path:
+    """A debug template with one module of that image, and a module.json that it can name in each way."""
+    described = {
+        "image": {
+            "repository": "acme/${NAME}",
+            "tag": {"version": "1", "platforms": {"amd64": "D", "amd64.debug": "D"}},
+        }
+    }
+    for folder in ("modules/filter", "shared", "modules/unused"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "module.json").write_text(json.dumps(described))
+    (tmp_path / "modules/unused/module.json").write_text(json.dumps(described).replace("NAME", "UNDEFINED"))
+    content = json.loads((PROJECT / "deployment.template.json").read_text())
+    agent = content["modulesContent"]["$edgeAgent"]["properties.desired"]
+    agent["modules"] = {"filter": {**agent["modules"]["replay"], "settings": {"image": image, "createOptions": {}}}}
+    template = tmp_path / "deployment.debug.template.json"
+    template.write_text(json.dumps(content))
+    return template
+
+
+@pytest.mark.parametrize(
+    ("image", "tag"),
+    [
+        ("${MODULES.filter}", "acme/filter:1-ci-amd64"),
+        ("${MODULES.filter.debug}", "acme/filter:1-ci-amd64.debug"),
+        ("${MODULES.filter.amd64.debug}", "acme/filter:1-ci-amd64.debug"),
+        ("${MODULEDIR<shared>}", "acme/filter:1-ci-amd64"),
+        ("${MODULEDIR<./shared>.debug}", "acme/filter:1-ci-amd64.debug"),
+    ],
+)
+def test_debug_templates_container_tags_and_paths_of_modules(tmp_path: Path, image: str, tag: str) -> None:
+    variables = {"NAME": "filter", "CONTAINER_TAG": "ci"}
+    expanded = expand_template(solution(tmp_path, image), variables=variables, target_platform="amd64")
+    assert settings(expanded, "filter")["image"] == tag
+
+
+def test_a_path_without_module_json_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"nowhere.module\.json: cannot be read"):
+        expand_template(solution(tmp_path, "${MODULEDIR<nowhere>}"), variables={})

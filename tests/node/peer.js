@@ -6,10 +6,11 @@
 
 const readline = require('node:readline');
 const device = require('./device');
+const provisioning = require('./provisioning');
 const service = require('./service');
 
 const emit = (event, fields) => process.stdout.write(JSON.stringify({ event, ...fields }) + '\n');
-const calls = { ...device.calls(emit), ...service.calls(emit) };
+const calls = { ...device.calls(emit), ...provisioning.calls(), ...service.calls(emit) };
 
 async function answer(line) {
   const [id, call, ...given] = JSON.parse(line);
@@ -17,7 +18,9 @@ async function answer(line) {
   try {
     reply = JSON.stringify({ id, result: (await calls[call](...given)) ?? null });
   } catch (error) {
-    reply = JSON.stringify({ id, error: { name: error.name, message: error.message } });
+    // The SDK passes on some errors of its AMQP library, which have a condition and a description.
+    const { name = error.condition ?? 'Error', message = error.description ?? String(error) } = error;
+    reply = JSON.stringify({ id, error: { name, message } });
   }
   process.stdout.write(reply + '\n');
 }

@@ -34,6 +34,12 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeyp
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("key", b"old")]
 
 
+def test_what_is_not_durable_is_not_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: (_ for _ in ()).throw(OSError("a sync")))
+    write_private(tmp_path / "key", b"new", durable=False)
+    assert (tmp_path / "key").read_bytes() == b"new"
+
+
 def test_what_a_private_file_holds_already_is_not_written_again(tmp_path: Path) -> None:
     file = tmp_path / "key"
     write_private(file, b"secret")

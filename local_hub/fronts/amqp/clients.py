@@ -12,10 +12,12 @@ from iot_core.errors import HubError, InputError
 from iot_core.identity import Identity
 from local_hub.controls.faults import CutError, LostError
 from local_hub.controls.throttles import Operation
+from local_hub.dps.attestation import Attempt
 from local_hub.fronts.amqp.conditions import condition_of
 from local_hub.fronts.amqp.device import AmqpDevice
 from local_hub.fronts.amqp.grants import Grants
 from local_hub.fronts.amqp.node import Node
+from local_hub.fronts.amqp.tpm_login import TpmLogin
 from local_hub.hub import Hub
 from transport.amqp_server import AmqpServerProtocol
 
@@ -28,13 +30,18 @@ _log = logging.getLogger(__name__)
 
 
 class Client:
-    """A connection with its tokens and links. ``devices`` are those that have links here."""
+    """A connection with its tokens and links. ``devices`` are those that have links here.
+
+    ``attempt`` is the device that has logged in to be provisioned, ``tpm_login`` one that is about to.
+    """
 
     def __init__(self, hub: Hub, connection: AmqpServerProtocol) -> None:
         self.hub = hub
         self.connection = connection
         self.grants = Grants(hub, connection.peer_chain_der, self.end_link)
         self.devices: dict[Identity, AmqpDevice] = {}
+        self.attempt: Attempt | None = None
+        self.tpm_login: TpmLogin | None = None
         self._connecting: set[Identity] = set()
         self._links: dict[Link, Node] = {}
         self._device_of: dict[Link, AmqpDevice] = {}
@@ -93,7 +100,7 @@ class Client:
         self.grants.close()
 
     def _require_login(self) -> None:
-        if not self.grants and not self.devices:
+        if not self.grants and not self.devices and self.attempt is None:
             text = f"No token was put within {LOGIN_WITHIN_S:g} s."
             self.connection.close(error_condition(errors.UNAUTHORIZED_ACCESS, text))
 

@@ -25,10 +25,10 @@ from local_hub.eventhub.event_hub import PartitionNotFoundError
 from local_hub.eventhub.receivers import ReceiverRefusedError
 from local_hub.fronts.amqp.clients import Client
 from local_hub.fronts.amqp.conditions import as_hub_error, condition_of
-from local_hub.fronts.amqp.node import Node
+from local_hub.fronts.amqp.node import Node, RefusedLinkError
 from local_hub.fronts.amqp.selectors import position_of
 
-__all__ = ["EventLink", "RefusedLinkError"]
+__all__ = ["EventLink"]
 
 EPOCH = "com.microsoft:epoch"
 """Property of attach: the owner level."""
@@ -36,15 +36,6 @@ RUNTIME_METRIC = "com.microsoft:enable-receiver-runtime-metric"
 """Capability: every event also tells of the last one of its partition."""
 BATCH = 64
 """Events that are read from the store at once."""
-
-
-class RefusedLinkError(Exception):
-    """A link that is refused with a condition which is not the one of its error."""
-
-    def __init__(self, error: HubError, condition: str) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.condition = condition
 
 
 class EventLink(Node):
@@ -92,10 +83,11 @@ class EventLink(Node):
         try:
             return self._hub.receivers.enter(address.group, address.partition_id, self._level(), self._stolen)
         except ReceiverStolenError as error:
-            raise RefusedLinkError(hub_error("LinkCreationConflict", str(error)), errors.STOLEN) from error
+            refusal = hub_error("LinkCreationConflict", str(error))
+            raise RefusedLinkError(condition_of(refusal, errors.STOLEN)) from error
         except ReceiverRefusedError as error:
             refusal = hub_error("IotHubQuotaExceeded", str(error))
-            raise RefusedLinkError(refusal, errors.RESOURCE_LIMIT_EXCEEDED) from error
+            raise RefusedLinkError(condition_of(refusal, errors.RESOURCE_LIMIT_EXCEEDED)) from error
 
     def _level(self) -> int | None:
         level = ((self._link.attach.properties if self._link.attach else None) or {}).get(EPOCH)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
 from iot_core.amqp import (
     Delivery,
@@ -20,15 +21,18 @@ from iot_core.amqp import (
     error_condition,
     errors,
 )
-from iot_core.errors import HubError
+from iot_core.dps import ProvisioningLogin, parse_registration
+from iot_core.dps.sasl_tpm import ASK_STORAGE_ROOT
+from iot_core.errors import HubError, IdentityError
 from iot_core.hub_errors import hub_error
 from iot_core.sas import without_secrets
+from local_hub.dps.attestation import Attempt, unauthorized
 from local_hub.fronts.amqp.clients import Client
 from local_hub.fronts.amqp.conditions import condition_of
-from local_hub.fronts.amqp.event_links import RefusedLinkError
 from local_hub.fronts.amqp.links import identity_of, open_link
-from local_hub.fronts.amqp.redirect import RedirectError
+from local_hub.fronts.amqp.node import RefusedLinkError
 from local_hub.fronts.amqp.requests import Requests
+from local_hub.fronts.amqp.tpm_login import TpmLogin
 from local_hub.hub import Hub
 from transport.amqp_server import AmqpServerProtocol
 
@@ -38,6 +42,8 @@ CREDIT = 500
 """Messages that a link takes before they are on disk."""
 REQUEST_CREDIT = 50
 """Requests that a link takes before they are answered."""
+TPM = "TPM"
+"""The SASL mechanism of devices that have one and ask to be provisioned."""
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +53,8 @@ class AmqpFront:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._settings = Settings(container_id=hub.config.hub_name)
+        settings = Settings(container_id=hub.config.hub_name)
+        self._settings = replace(settings, sasl_mechanisms=(*settings.sasl_mechanisms, TPM))
         self._clients: set[Client] = set()
         self._forget_tokens = hub.token_clock.watch(self._tokens_aged)
 
@@ -70,12 +77,30 @@ class AmqpFront:
 
     def on_login(self, connection: AmqpServerProtocol, login: SaslRequested) -> None:
         """Let a client in, or refuse it and say why in the log."""
+        client = self._client(connection)
         try:
-            self._log_in(self._client(connection), login)
+            if login.mechanism == TPM:
+                client.tpm_login = TpmLogin(self._hub.provisioning.registrations, login.response)
+                connection.challenge_login(ASK_STORAGE_ROOT)
+                return
+            self._log_in(client, login)
         except HubError as error:
-            _log.info("SASL %s refused: %s", login.mechanism, without_secrets(str(error)))
-            connection.refuse_login()
+            _refuse_login(connection, login.mechanism, error)
         else:
+            connection.accept_login()
+
+    def on_login_response(self, connection: AmqpServerProtocol, response: bytes) -> None:
+        """Go on with the log-in of a TPM."""
+        client = self._client(connection)
+        try:
+            answer = client.tpm_login.answer(response) if client.tpm_login is not None else None
+        except HubError as error:
+            _refuse_login(connection, TPM, error)
+            return
+        if isinstance(answer, bytes):
+            connection.challenge_login(answer)
+        else:
+            client.attempt, client.tpm_login = answer, None
             connection.accept_login()
 
     def on_open(self, connection: AmqpServerProtocol, peer: Open) -> None:
@@ -135,7 +160,11 @@ class AmqpFront:
 
     def _log_in(self, client: Client, login: SaslRequested) -> None:
         """HubError IotHubUnauthorized or IotHubUnauthorizedAccess when the client may not come in."""
-        if login.mechanism == "PLAIN":
+        if login.mechanism == "PLAIN" and (registration := _registration(login)) is not None:
+            client.attempt = Attempt(login=registration, token=login.password or "")
+            self._hub.provisioning.admission.check_login(registration.registration_id)
+            self._hub.provisioning.registrations.check(client.attempt)
+        elif login.mechanism == "PLAIN":
             name, at, _hub = (login.username or "").partition("@sas.")
             if at:
                 client.grants.put("", login.password or "")
@@ -145,6 +174,19 @@ class AmqpFront:
             raise hub_error("IotHubUnauthorized", "SASL EXTERNAL needs a client certificate in the TLS handshake.")
 
 
+def _registration(login: SaslRequested) -> ProvisioningLogin | None:
+    """The registration that a user name is of; HubError Unauthorized for one that cannot be."""
+    try:
+        return parse_registration(login.username or "")
+    except IdentityError as error:
+        raise unauthorized() from error
+
+
+def _refuse_login(connection: AmqpServerProtocol, mechanism: str, error: HubError) -> None:
+    _log.info("SASL %s refused: %s", mechanism, without_secrets(str(error)))
+    connection.refuse_login()
+
+
 def _attach(client: Client, link: Link) -> None:
     """Open a link, or refuse it and say why in the log."""
     try:
@@ -152,9 +194,7 @@ def _attach(client: Client, link: Link) -> None:
     except HubError as error:
         _refuse(client, link, condition_of(error))
     except RefusedLinkError as refusal:
-        _refuse(client, link, condition_of(refusal.error, refusal.condition))
-    except RedirectError as redirect:
-        _refuse(client, link, redirect.condition)
+        _refuse(client, link, refusal.condition)
     else:
         client.add(link, node)
         link.send_attach(offered_capabilities=getattr(node, "capabilities", None))

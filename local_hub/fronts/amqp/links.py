@@ -20,6 +20,7 @@ from iot_core.amqp_addresses import (
     FileNotifications,
     HubEvents,
     Management,
+    ProvisioningDevice,
     ServiceDevicebound,
     parse_address,
 )
@@ -34,7 +35,13 @@ from local_hub.fronts.amqp.device import AmqpDevice
 from local_hub.fronts.amqp.event_links import EventLink
 from local_hub.fronts.amqp.management import ManagementAnswers, ManagementRequests
 from local_hub.fronts.amqp.method_links import MethodAnswersLink, MethodCallsLink
-from local_hub.fronts.amqp.node import Node
+from local_hub.fronts.amqp.node import Node, RefusedLinkError
+from local_hub.fronts.amqp.provisioning_links import (
+    ProvisioningAnswers,
+    ProvisioningRequests,
+    let_in,
+    provisioning_condition,
+)
 from local_hub.fronts.amqp.queue_links import DeviceboundLink, FeedbackLink, FileNotificationsLink
 from local_hub.fronts.amqp.redirect import redirect_of
 from local_hub.fronts.amqp.sending import ServiceDeviceboundLink, TelemetryLink
@@ -50,7 +57,7 @@ _Opener: TypeAlias = Callable[[Client, Any, Any], Node]
 def open_link(client: Client, link: Link) -> Node:
     """The node of a link that the client attaches; it is let in when this returns.
 
-    HubError, RefusedLinkError or RedirectError when it is not.
+    HubError or RefusedLinkError when it is not.
     """
     text = _address_of(link)
     address = parse_address(text)
@@ -164,6 +171,14 @@ def _method_answers(client: Client, link: Receiver, address: DeviceMethods) -> N
     return MethodAnswersLink(client, link, _device(client, link, address.identity))
 
 
+def _provisioning(client: Client, link: Sender | Receiver, address: ProvisioningDevice) -> Node:
+    try:
+        attempt = let_in(client, address.login)
+    except HubError as error:
+        raise RefusedLinkError(provisioning_condition(error)) from error
+    return ProvisioningAnswers(link) if isinstance(link, Sender) else ProvisioningRequests(client, link, attempt)
+
+
 def _twin_answers(client: Client, link: Sender, address: DeviceTwin) -> Node:
     return TwinAnswersLink(client, link, _device(client, link, address.identity))
 
@@ -191,6 +206,8 @@ _OPENERS: Mapping[tuple[type, bool], _Opener] = {
     (Devicebound, _TO_CLIENT): _devicebound,
     (DeviceMethods, _TO_CLIENT): _method_calls,
     (DeviceMethods, _FROM_CLIENT): _method_answers,
+    (ProvisioningDevice, _TO_CLIENT): _provisioning,
+    (ProvisioningDevice, _FROM_CLIENT): _provisioning,
     (DeviceTwin, _TO_CLIENT): _twin_answers,
     (DeviceTwin, _FROM_CLIENT): _twin_requests,
 }

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from iot_core.amqp import Delivery
+from iot_core.amqp import Delivery, ErrorCondition
 from iot_core.hub_errors import hub_error
 
-__all__ = ["Node"]
+__all__ = ["Node", "RefusedLinkError"]
+
+
+class RefusedLinkError(Exception):
+    """A link that is refused with a condition of its own, or sent elsewhere by it."""
+
+    def __init__(self, condition: ErrorCondition) -> None:
+        super().__init__(condition.description)
+        self.condition = condition
 
 
 class Node:

@@ -8,19 +8,12 @@ from iot_core.amqp import ErrorCondition, errors
 from iot_core.amqp.types import Symbol, UShort
 from iot_core.amqp_addresses import HubEvents
 from local_hub.fronts.amqp.clients import Client
+from local_hub.fronts.amqp.node import RefusedLinkError
 
-__all__ = ["RedirectError", "redirect_of"]
-
-
-class RedirectError(Exception):
-    """A link that belongs elsewhere; ``condition`` says where."""
-
-    def __init__(self, condition: ErrorCondition) -> None:
-        super().__init__(condition.description)
-        self.condition = condition
+__all__ = ["redirect_of"]
 
 
-def redirect_of(client: Client, address: HubEvents) -> RedirectError:
+def redirect_of(client: Client, address: HubEvents) -> RefusedLinkError:
     """What to answer a client that attaches to the hub's events."""
     host, port = client.host.partition(":")[0], client.hub.config.amqp_port
     path = "/".join(filter(None, (client.hub.event_hub.name, address.rest)))
@@ -31,4 +24,4 @@ def redirect_of(client: Client, address: HubEvents) -> RedirectError:
         Symbol("address"): f"amqps://{host}:{port}/{path}",
     }
     text = "The built-in endpoint is read as an Event Hub: attach to the address in this error."
-    return RedirectError(ErrorCondition(condition=errors.LINK_REDIRECT, description=text, info=info))
+    return RefusedLinkError(ErrorCondition(condition=errors.LINK_REDIRECT, description=text, info=info))

@@ -7,6 +7,7 @@ import pytest
 
 from iot_core.dps import Enrollment, Kind, SymmetricKeys, attestation_body, parse_enrollment
 from iot_core.errors import HubError
+from tests.iot_core.dps.test_tpm import STORAGE_ROOT_KEY
 
 KEYS = {"primaryKey": base64.b64encode(bytes(32)).decode(), "secondaryKey": base64.b64encode(bytes(16)).decode()}
 BY_KEY = {"type": "symmetricKey", "symmetricKey": KEYS}
@@ -65,6 +66,9 @@ def test_a_device_id_is_for_individual_enrollments_alone() -> None:
         {"initialTwin": {"properties": {"desired": {"x": "y" * 40_000}}}},
         {"attestation": {"type": "symmetricKey", "symmetricKey": {"primaryKey": "short"}}},
         {"attestation": {"type": "none"}},
+        {"attestation": {"type": "tpm"}},
+        {"attestation": {"type": "tpm", "tpm": {"endorsementKey": "AAAA"}}},
+        {"allocationPolicy": "custom"},
         {"attestation": {"type": "x509", "x509": {}}},
         {"attestation": {"type": "x509", "x509": {"clientCertificates": {"primary": {"certificate": "AAAA"}}}}},
     ],
@@ -75,15 +79,26 @@ def test_bad_bodies_are_refused(body: dict[str, Any]) -> None:
     assert refused.value.status == 400
 
 
-@pytest.mark.parametrize(
-    ("body", "feature"),
-    [
-        ({"attestation": {"type": "tpm"}}, "TPM"),
-        ({"allocationPolicy": "custom"}, "Custom allocation"),
-        ({"attestation": {"type": "x509", "x509": {"caReferences": {"primary": "c"}}}}, "caReferences"),
-    ],
-)
-def test_what_is_not_built_is_refused_by_name(body: dict[str, Any], feature: str) -> None:
-    with pytest.raises(HubError, match=feature) as refused:
-        parsed(**body)
+def test_what_is_not_built_is_refused_by_name() -> None:
+    with pytest.raises(HubError, match="caReferences") as refused:
+        parsed(attestation={"type": "x509", "x509": {"caReferences": {"primary": "c"}}})
     assert refused.value.status == 501
+
+
+def test_a_tpm_is_kept_by_its_public_keys_and_printed() -> None:
+    attestation = {"type": "tpm", "tpm": {"endorsementKey": STORAGE_ROOT_KEY}}
+    made = parsed(attestation=attestation)
+    assert attestation_body(made, secret=False) == attestation
+    assert parsed(previous=made, attestation={"type": "tpm"}).attestation == made.attestation
+
+
+def test_a_tpm_is_of_one_device() -> None:
+    with pytest.raises(HubError, match="individual"):
+        parsed(Kind.GROUP, attestation={"type": "tpm", "tpm": {"endorsementKey": STORAGE_ROOT_KEY}})
+
+
+def test_a_webhook_that_allocates_is_kept() -> None:
+    definition = {"webhookUrl": "https://functions.test/pick", "apiVersion": "2021-10-01"}
+    enrollment = parsed(allocationPolicy="custom", customAllocationDefinition=definition)
+    assert enrollment.document["customAllocationDefinition"] == definition
+    assert parse_enrollment(Kind.INDIVIDUAL, "r", enrollment.document, None) == enrollment

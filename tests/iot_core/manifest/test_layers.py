@@ -3,9 +3,12 @@ from __future__ import annotations
 import json
 from copy import deepcopy
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from iot_core.errors import LayerError
 from iot_core.manifest import Merged, merge_layers, parse_manifest
@@ -151,3 +154,24 @@ def test_the_form_of_iot_hubs_configurations_is_read_too() -> None:
         "content": {"modulesContent": base()["modulesContent"]},
     }
     assert merged(hubs).applied == ["fw"]
+
+
+VALUES = st.integers(0, 3) | st.none() | st.dictionaries(st.sampled_from("ab"), st.integers(0, 3), max_size=2)
+LAYERS = st.lists(
+    st.dictionaries(
+        st.sampled_from(["properties.desired.a", "properties.desired.b", "properties.desired.a.b"]), VALUES, max_size=3
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@given(LAYERS, st.randoms(use_true_random=False))
+def test_order_does_not_matter_where_priorities_differ(layers: list[dict[str, Any]], random: Random) -> None:
+    """Not even that of their creation."""
+    ages = random.sample(range(100), len(layers) + 1)
+    deployments = [base(created=ages.pop(), sim=whole({"a": 0}))]
+    deployments += [layer(f"l{n}", n + 1, ages.pop(), sim=sections) for n, sections in enumerate(layers)]
+    shuffled = random.sample(deployments, len(deployments))
+    aged = [{**item, "created": random.randrange(100)} for item in shuffled]
+    assert merged(*deployments) == merged(*shuffled) == merged(*aged)

@@ -7,6 +7,7 @@ import pytest
 
 from iot_core.errors import ManifestError
 from iot_core.manifest import expand_template, module_images, parse_manifest, parse_module_json
+from iot_core.manifest.template import try_template
 
 MODULE_JSON = """{"$schema-version": "0.0.1", "image": {
   "repository": "${REGISTRY}/Filter", "contextPath": "../..", "buildOptions": ["--pull"],
@@ -190,3 +191,21 @@ def test_module_json_knows_how_the_image_is_built() -> None:
 def test_module_json_that_is_refused(text: str, message: str) -> None:
     with pytest.raises(ManifestError, match=message):
         parse_module_json(text, {})
+
+
+def test_an_unquoted_variable_that_is_not_defined_is_named() -> None:
+    with pytest.raises(ManifestError, match=r"\$COUNT is not defined \(line 1, column"):
+        expand(template({"env": {"B": {"value": "@"}}}).replace('"@"', "$COUNT"))
+
+
+def test_everything_that_is_wrong_is_told_where_asked_for() -> None:
+    module = {"env": {"A": {"value": "$ONE"}}, "settings": {"image": "a:1", "createOptions": {"Env": ["x" * 5000]}}}
+    expansion = try_template(template(module, twin="${TWO}"), variables={}, images={})
+    assert list(expansion.left_over) == ["$ONE", "${TWO}"]
+    assert ["need 10 chunks" in str(error) for error in expansion.refused] == [True]
+
+
+def test_a_container_tag_stands_before_the_platform() -> None:
+    module = parse_module_json(MODULE_JSON, {"REGISTRY": "r.io"})
+    images = module_images("filter", module, container_tag="ci")
+    assert images["${MODULES.filter.debug}"] == "r.io/filter:0.0.2-ci-amd64.debug"

@@ -7,6 +7,7 @@ import json
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from iot_core import sas
 from iot_core.connection_string import ConnectionString
 from iot_core.identity import derive_device_key
 from local_hub.environment import hub_environment
+from tests.software_tpm import SoftwareTpm
 
 VERSION = "api-version=2021-10-01"
 BY_KEY = {"attestation": {"type": "symmetricKey"}}
@@ -170,11 +172,37 @@ async def test_registrations_of_a_group_are_listed_and_forgotten(service: Call, 
     assert (await device("POST", name, key)).body["errorCode"] == 404202
 
 
+async def test_a_tpm_is_challenged_and_then_registers(hub: Any, rest: Any, service: Call) -> None:
+    tpm, name = SoftwareTpm(), new_id()
+    attestation = {"type": "tpm", "tpm": {"endorsementKey": tpm.endorsement_key}}
+    assert (await service("PUT", f"/enrollments/{name}", {"attestation": attestation})).status == 200
+    resource, body = f"{scope(hub)}/registrations/{name}", {"registrationId": name, "tpm": tpm.keys}
+    asked = partial(rest.call, query="api-version=2019-03-31")
+    challenge = await asked("PUT", f"/{resource}/register", body, token="")
+    assert (challenge.status, challenge.body["errorCode"], challenge.body["keyName"]) == (401, 401002, "registration")
+    token = tpm.sign(base64.b64decode(challenge.body["authenticationKey"]), resource)
+    taken = await asked("PUT", f"/{resource}/register", body, token=token)
+    done = await asked("GET", f"/{resource}/operations/{taken.body['operationId']}", token=token)
+    key = tpm.unwrap(base64.b64decode(done.body["registrationState"]["tpm"]["authenticationKey"]))
+    found = (await rest.call("GET", f"/devices/{name}")).body["authentication"]["symmetricKey"]["primaryKey"]
+    assert base64.b64decode(found) == key
+
+
+async def test_another_tpm_is_not_challenged(hub: Any, rest: Any, service: Call) -> None:
+    tpm, name = SoftwareTpm(), new_id()
+    attestation = {"type": "tpm", "tpm": {"endorsementKey": tpm.storage_root_key}}
+    assert (await service("PUT", f"/enrollments/{name}", {"attestation": attestation})).status == 200
+    path = f"/{scope(hub)}/registrations/{name}/register"
+    for body in ({"registrationId": name, "tpm": tpm.keys}, {"registrationId": name}, None):
+        answer = await rest.call("PUT", path, body, token="", query="api-version=2019-03-31")
+        assert (answer.status, "authenticationKey" in answer.body) == (401, False)
+
+
 async def test_what_is_not_built_is_refused_by_name(service: Call) -> None:
-    for body in ({"attestation": {"type": "tpm"}}, {**BY_KEY, "allocationPolicy": "custom"}):
-        answer = await service("PUT", f"/enrollments/{new_id()}", body)
-        assert (answer.status, answer.body["errorCode"]) == (501, 501000)
-        assert "not built" in answer.body["message"]
+    attestation = {"type": "x509", "x509": {"caReferences": {"primary": "factory"}}}
+    answer = await service("PUT", f"/enrollmentGroups/{new_id()}", {"attestation": attestation})
+    assert (answer.status, answer.body["errorCode"]) == (501, 501000)
+    assert "caReferences" in answer.body["message"]
 
 
 def test_the_command_line_enrols_lists_and_deletes(hub: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,7 +215,7 @@ def test_the_command_line_enrols_lists_and_deletes(hub: Any, capsys: pytest.Capt
     rows = json.loads(capsys.readouterr().out)
     assert {name, group} <= {row.get("registrationId") or row["enrollmentGroupId"] for row in rows}
     assert run(["dps", "enroll", name, *home]) == 1
-    assert "already exists" in capsys.readouterr().err
+    assert "enrolled already" in capsys.readouterr().err
     assert run(["dps", "enroll", name, "--replace", *home]) == 0
     assert run(["dps", "delete", name, *home]) == run(["dps", "delete", group, "--group", *home]) == 0
     assert run(["dps", "delete", name, *home]) == 1

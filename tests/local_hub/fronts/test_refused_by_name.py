@@ -57,13 +57,6 @@ async def test_device_streams_over_amqp(hub: Any, address: str) -> None:
     assert refused.value.condition == "amqp:not-found"
 
 
-async def test_provisioning_over_amqp(hub: Any) -> None:
-    async with await service(hub) as client:
-        with pytest.raises(AmqpError) as refused:
-            await client.sender("0ne00000000/registrations/r1")
-    assert refused.value.condition == "amqp:not-found"
-
-
 async def test_a_module_twin_is_replaced(rest: Any) -> None:
     device = await rest.device("m")
     path = f"/twins/{device.identity.device_id}/modules/m"

@@ -1,0 +1,395 @@
+"""Runs one job: reads the devices, notes what each had before, writes, and waits for what the devices say.
+
+Order on disk: the previous values of a device are synced before anything is written to it, and what became of it after
+that; so a job that is cut off at any point can be resumed and undone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol, TypeVar
+
+from hub_tools.jobs.acknowledgement import follow
+from hub_tools.jobs.job import JobSpec
+from hub_tools.jobs.outcomes import DeviceState, Outcome, Tally
+from hub_tools.jobs.paths import Path
+from hub_tools.jobs.planning import NoDeviceMatchesError, check_drift, nobody
+from hub_tools.jobs.population import DeviceRow, Sketch, read_devices
+from hub_tools.jobs.throttles import Capacity, query_pace
+from hub_tools.jobs.timing import Timing
+from hub_tools.service import HubService, HubUnreachableError, Json
+from iot_core.errors import EdgeyardError
+
+__all__ = [
+    "JobInterruptedError",
+    "JobProgress",
+    "JobReport",
+    "NoJournal",
+    "Phase",
+    "Recorder",
+    "run_job",
+    "until_stopped",
+]
+
+CHUNK, CHUNK_S = 2_000, 10.0
+"""Devices that are written between two looks at the window, the expiry and a wish to stop; fewer where they would take
+longer than that many seconds.
+"""
+LEAST_CHUNK = 100
+T = TypeVar("T")
+BATCH, BATCH_S = 100, 1.0
+HOLDS = "holds the value already"
+SECTION_VERSION = "desired"
+"""Beside the versions of the touched paths, a journal has that of the whole desired section."""
+
+
+class JobInterruptedError(EdgeyardError):
+    """The hub went away while devices were written to; what was done is in the journal."""
+
+
+class Recorder(Protocol):
+    """Where a job notes what it does; `hub_tools.jobs.journal.Journal` is the one on disk."""
+
+    def before(self, device_id: str, previous: Mapping[str, Any], versions: Mapping[str, int | None]) -> None:
+        """A device is about to be changed; on disk after the next `sync`."""
+        ...
+
+    def outcome(self, device_id: str, state: DeviceState, cause: str = "") -> None:
+        """A device is in a new state; on disk after the next `sync`."""
+        ...
+
+    def sync(self) -> None:
+        """Returns when all that was noted is on disk."""
+        ...
+
+
+class NoJournal:
+    """Notes nothing: the job can be neither resumed nor undone."""
+
+    def before(self, device_id: str, previous: Mapping[str, Any], versions: Mapping[str, int | None]) -> None:
+        del device_id, previous, versions
+
+    def outcome(self, device_id: str, state: DeviceState, cause: str = "") -> None:
+        del device_id, state, cause
+
+    def sync(self) -> None:
+        return
+
+
+class Phase(StrEnum):
+    """What a job is at."""
+
+    READING = "reading"
+    WAITING = "waiting"
+    WRITING = "writing"
+    FOLLOWING = "following"
+    DONE = "done"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobProgress:
+    """Devices by state, how many a second get their change, and seconds until all have it (None: not known yet)."""
+
+    phase: Phase
+    matched: int
+    states: Mapping[DeviceState, int]
+    rate: float = 0.0
+    remaining_s: float | None = None
+
+    def to_json(self) -> Json:
+        """One line of `--output json`."""
+        states = {state.value: number for state, number in self.states.items() if number}
+        left = None if self.remaining_s is None else round(self.remaining_s, 1)
+        return {
+            "event": "progress",
+            "phase": self.phase.value,
+            "matched": self.matched,
+            "states": states,
+            "rate": round(self.rate, 1),
+            "remaining": left,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobReport:
+    """How a job ended. `stopped` says why it did not come to its end: it can be resumed then."""
+
+    job_id: str
+    matched: int
+    tally: Tally
+    awaited: bool
+    seconds: float
+    stopped: str = ""
+
+    def count(self, *states: DeviceState) -> int:
+        """Devices in any of the states."""
+        return sum(self.tally.counts[state] for state in states)
+
+    @property
+    def succeeded(self) -> int:
+        """Devices that have what was wanted, as far as that was to be found out."""
+        good = [DeviceState.ACKNOWLEDGED, DeviceState.SKIPPED]
+        return self.count(*good, *([] if self.awaited else [DeviceState.WRITTEN]))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every matched device followed."""
+        return not self.stopped and self.succeeded == self.matched
+
+    @property
+    def partly(self) -> bool:
+        """Whether at least something was done."""
+        return self.count(DeviceState.ACKNOWLEDGED, DeviceState.SKIPPED, DeviceState.WRITTEN) > 0
+
+    def to_json(self) -> Json:
+        """The last line of `--output json`."""
+        causes = [
+            {"state": state.value, "cause": cause, "count": number, "devices": self.tally.examples[state, cause]}
+            for (state, cause), number in self.tally.causes.most_common()
+        ]
+        return {
+            "event": "report",
+            "job": self.job_id,
+            "matched": self.matched,
+            "states": {state.value: self.tally.counts[state] for state in DeviceState if self.tally.counts[state]},
+            "causes": causes,
+            "complete": self.complete,
+            "stopped": self.stopped or None,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+async def run_job(
+    service: HubService,
+    spec: JobSpec,
+    path: Path,
+    *,
+    journal: Recorder | None = None,
+    capacity: Capacity | None = None,
+    timeout_s: float = 60.0,
+    plain: bool = False,
+    planned: Sketch | None = None,
+    most_drift: float = 0.0,
+    on_progress: Callable[[JobProgress], None] = lambda progress: None,
+    stop: asyncio.Event | None = None,
+    timing: Timing | None = None,
+) -> JobReport:
+    """Runs the job to its end, or until `stop` says so or it expires.
+
+    Devices that hold the values already are skipped. Connected devices are given `timeout_s` to acknowledge; those
+    that are not connected stay written and take the values over when they connect. Raises NoDeviceMatchesError,
+    PlanDriftError before anything is written, JobFailedError, JobInterruptedError, and HubError for a condition that
+    the hub refuses.
+    """
+    run = _Run(
+        service, spec, path, journal or NoJournal(), capacity, on_progress, stop or asyncio.Event(), timing or Timing()
+    )
+    await run.wait_for_start()
+    await run.read()
+    if not run.matched:
+        raise NoDeviceMatchesError(nobody(spec))
+    if planned is not None:
+        check_drift(planned, run.sketch, most_drift)
+    try:
+        await run.write()
+    except HubUnreachableError as error:
+        raise JobInterruptedError(
+            f"{spec.job_id} was cut off after {run.written:,} of {len(run.to_write):,} devices: {error} "
+            f"Go on with: edgeyard job resume {spec.job_id}"
+        ) from error
+    if run.awaits and not run.stopped:
+        await run.follow(timeout_s, plain)
+    return run.report()
+
+
+@dataclass
+class _Run:
+    """A job under way. In memory: the ids of all devices, and the versions of those that are to acknowledge."""
+
+    service: HubService
+    spec: JobSpec
+    path: Path
+    journal: Recorder
+    capacity: Capacity | None
+    on_progress: Callable[[JobProgress], None]
+    stop: asyncio.Event
+    timing: Timing
+    tally: Tally = field(default_factory=Tally)
+    sketch: Sketch = field(default_factory=Sketch)
+    matched: int = 0
+    stopped: str = ""
+    written: int = 0
+    rate: float = 0.0
+    to_write: list[str] = field(default_factory=list)
+    versions: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.began = self.timing.clock.monotonic()
+
+    @property
+    def awaits(self) -> bool:
+        """Whether devices are to say that they followed; tags and messages are never acknowledged."""
+        return self.spec.wait and bool(self.spec.desired or self.spec.confirm)
+
+    async def wait_for_start(self) -> None:
+        if self.spec.start is not None:
+            await self._sleep_until(self.spec.start)
+
+    async def read(self) -> None:
+        """Read all devices and note them, page by page; a page is on disk before the next one is asked for."""
+        pages = read_devices(self.service, self.spec, pace=query_pace(self.capacity, self.timing))
+        async for page in pages:
+            for row in page.rows:
+                self._take(row)
+            self.journal.sync()
+            self._show(Phase.READING)
+
+    def _take(self, row: DeviceRow) -> None:
+        self.matched += 1
+        self.sketch.add(row.device_id)
+        self.journal.before(row.device_id, row.previous, {**row.versions, SECTION_VERSION: row.version})
+        if row.holds and self.spec.kind == "twin":
+            self._note(None, Outcome(device_id=row.device_id, state=DeviceState.SKIPPED, cause=HOLDS))
+            return
+        self.tally.add(Outcome(device_id=row.device_id, state=DeviceState.PENDING))
+        self.to_write.append(row.device_id)
+        if self.awaits and row.connected:
+            self.versions[row.device_id] = row.version
+
+    async def write(self) -> None:
+        """Write to all devices, chunk by chunk, within the window."""
+        began = self.timing.clock.monotonic()
+        for chunk in self._chunks():
+            if not await self._may_go_on():
+                return
+            for device_id in chunk:
+                self._note(DeviceState.PENDING, Outcome(device_id=device_id, state=DeviceState.SCHEDULED))
+            self.journal.sync()
+            writing = _batches(self.path.carry_out(chunk), self._batch, self.timing)
+            async for outcomes in until_stopped(writing, self.stop):
+                for outcome in outcomes:
+                    self._note(DeviceState.SCHEDULED, outcome)
+                    if outcome.state is not DeviceState.WRITTEN:
+                        self.versions.pop(outcome.device_id, None)
+                self.journal.sync()
+                self.written += len(outcomes)
+                self.rate = self.written / max(self.timing.clock.monotonic() - began, 1e-6)
+                self._show(Phase.WRITING, left=len(self.to_write) - self.written)
+        if self.stop.is_set():
+            self.stopped = "cancelled"
+
+    async def follow(self, timeout_s: float, plain: bool) -> None:
+        """Wait until the connected devices have said something, or the time is over."""
+        self._show(Phase.FOLLOWING)
+        pace = query_pace(self.capacity, self.timing)
+        found = follow(
+            self.service, self.spec, self.versions, timeout_s=timeout_s, plain=plain, timing=self.timing, pace=pace
+        )
+        async for outcomes in until_stopped(found, self.stop):
+            for outcome in outcomes:
+                self._note(DeviceState.WRITTEN, outcome)
+            self.journal.sync()
+            self._show(Phase.FOLLOWING)
+        if self.stop.is_set():
+            self.stopped = "cancelled"
+
+    def report(self) -> JobReport:
+        self._show(Phase.DONE)
+        return JobReport(
+            job_id=self.spec.job_id,
+            matched=self.matched,
+            tally=self.tally,
+            awaited=self.awaits,
+            seconds=self.timing.clock.monotonic() - self.began,
+            stopped=self.stopped,
+        )
+
+    async def _may_go_on(self) -> bool:
+        """Wait for the window to open; whether there is still time, and nobody wants to stop."""
+        if self.spec.window is not None and (wait_s := self.spec.window.wait_s(self.timing.clock.now())):
+            await self._sleep_until(self.timing.clock.now() + wait_s)
+        if self.stop.is_set():
+            self.stopped = "cancelled"
+        elif self.spec.expires is not None and self.timing.clock.now() >= self.spec.expires:
+            self.stopped = "expired"
+        return not self.stopped
+
+    async def _sleep_until(self, moment: float) -> None:
+        """In small steps, so that a wish to stop is heard."""
+        self._show(Phase.WAITING, left_s=moment - self.timing.clock.now())
+        while (left := moment - self.timing.clock.now()) > 0 and not self.stop.is_set():
+            await self.timing.sleep(min(left, 1.0))
+
+    def _chunks(self) -> Iterator[Sequence[str]]:
+        size = CHUNK if self.spec.kind == "twin" else LEAST_CHUNK
+        if self.capacity is not None:
+            size = max(LEAST_CHUNK, min(size, int(self.capacity.rate("twin updates") * CHUNK_S)))
+        for start in range(0, len(self.to_write), size):
+            yield self.to_write[start : start + size]
+
+    @property
+    def _batch(self) -> int:
+        """Outcomes noted with one sync: what has been called or sent is never done twice, so each at once."""
+        return BATCH if self.spec.kind == "twin" else 1
+
+    def _note(self, before: DeviceState | None, outcome: Outcome) -> None:
+        self.journal.outcome(outcome.device_id, outcome.state, outcome.cause)
+        if before is None:
+            self.tally.add(outcome)
+        else:
+            self.tally.move(before, outcome)
+
+    def _show(self, phase: Phase, *, left: int = 0, left_s: float | None = None) -> None:
+        if left and self.rate:
+            left_s = left / self.rate
+        states = dict(self.tally.counts)
+        self.on_progress(
+            JobProgress(phase=phase, matched=self.matched, states=states, rate=self.rate, remaining_s=left_s)
+        )
+
+
+async def until_stopped(source: AsyncGenerator[T, None], stop: asyncio.Event) -> AsyncGenerator[T, None]:
+    """What comes from `source` until `stop` is set; then what is under way there is cancelled at once."""
+    stopping: asyncio.Task[Any] = asyncio.create_task(stop.wait())
+    try:
+        while not stop.is_set():
+            item = asyncio.create_task(_next(source))
+            try:
+                await asyncio.wait((item, stopping), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                if not item.done():
+                    item.cancel()
+                    await asyncio.gather(item, return_exceptions=True)
+            if item.cancelled() or (result := item.result()) is None:
+                return
+            yield result[0]
+    finally:
+        stopping.cancel()
+        await source.aclose()
+
+
+async def _next(source: AsyncGenerator[T, None]) -> tuple[T] | None:
+    """The next thing, by itself in a tuple; None when there is none."""
+    async for item in source:
+        return (item,)
+    return None
+
+
+async def _batches(
+    outcomes: AsyncGenerator[Outcome, None], most: int, timing: Timing
+) -> AsyncGenerator[list[Outcome], None]:
+    """Outcomes as they come, some at a time, none held back for long."""
+    batch: list[Outcome] = []
+    began = timing.clock.monotonic()
+    async with aclosing(outcomes):
+        async for outcome in outcomes:
+            batch.append(outcome)
+            if len(batch) >= most or timing.clock.monotonic() - began >= BATCH_S:
+                yield batch
+                batch, began = [], timing.clock.monotonic()
+    if batch:
+        yield batch

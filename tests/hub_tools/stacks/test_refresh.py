@@ -1,0 +1,103 @@
+"""Drift: what others changed since a version was applied."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hub_tools.manifests import Deployment, Module, Route, secret
+from hub_tools.rest import RestHubService
+from hub_tools.stacks.apply import Applier
+from hub_tools.stacks.history import read_version
+from hub_tools.stacks.operations import amend
+from hub_tools.stacks.refresh import Drift, find_drift
+from hub_tools.stacks.world import read_world
+from iot_core.identity import Identity
+
+ONE = Module(name="sensor", image="acme/sensor:1", env={"CODE": secret("KEY")})
+BASE = Deployment(
+    name="base",
+    target="tags.building = 'B1'",
+    priority=10,
+    modules=[ONE],
+    routes=[Route("up", "FROM /messages/* INTO $upstream")],
+    metrics={"all": "SELECT deviceId FROM devices"},
+)
+ID = "fleet-dev-base-1"
+
+
+@pytest.fixture
+async def applied(applier: Applier, edge_device: Any) -> Applier:
+    await edge_device("e1", None)
+    await applier.up({"base": BASE})
+    return applier
+
+
+async def drift(applier: Applier) -> Drift:
+    version = read_version(applier.folder, 1)
+    world = await read_world(applier.service, [])
+    return await find_drift(applier.service, world, "fleet", "dev", version.items, version.ids)
+
+
+async def test_what_was_just_applied_has_not_drifted(applied: Applier) -> None:
+    assert not await drift(applied)
+
+
+@pytest.mark.parametrize(
+    ("what", "value"),
+    [
+        ("priority", 11),
+        ("targetCondition", "*"),
+        ("metrics", {"queries": {}}),
+        ("labels", {"edgeyard-stack": "fleet", "edgeyard-environment": "dev", "edgeyard-name": "base"}),
+    ],
+)
+async def test_what_others_changed_is_named(applied: Applier, service: RestHubService, what: str, value: Any) -> None:
+    await amend(service, ID, {what: value})
+    (found,) = (await drift(applied)).configurations
+    assert (found.id, found.what) == (ID, what)
+    assert found.applied != found.found
+
+
+async def test_a_deleted_configuration_is_named(applied: Applier, service: RestHubService) -> None:
+    await service.delete_configuration(ID)
+    assert [(item.id, item.what) for item in (await drift(applied)).configurations] == [(ID, "deleted")]
+
+
+async def test_one_that_was_made_again_with_other_content_is_named(applied: Applier, service: RestHubService) -> None:
+    body = await service.get_configuration(ID)
+    other = replace(BASE, modules=[replace(ONE, image="acme/sensor:2")]).to_configuration()
+    await service.delete_configuration(ID)
+    await service.put_configuration(ID, {**other, "id": ID, "labels": body["labels"]})
+    assert [(item.id, item.what) for item in (await drift(applied)).configurations] == [(ID, "content")]
+
+
+async def test_a_copy_with_the_labels_of_the_stack_is_named(applied: Applier, service: RestHubService) -> None:
+    labels = (await service.get_configuration(ID))["labels"]
+    await service.put_configuration("copy", {**BASE.to_configuration(), "id": "copy", "labels": labels, "priority": 1})
+    assert [(item.id, item.what) for item in (await drift(applied)).configurations] == [("copy", "unknown")]
+
+
+async def test_a_device_with_modules_of_its_own_is_named_without_secrets(
+    applied: Applier, service: RestHubService
+) -> None:
+    other = replace(BASE, modules=[replace(ONE, image="acme/own:1")], routes=[])
+    await service.apply_configuration_content("e1", other.to_content(lambda name: "another-secret"))
+    found = await drift(applied)
+    (device,) = found.devices
+    assert device.device_id == "e1"
+    (module,) = device.missing.modules
+    assert module.fate == "restarted"
+    assert {reason.path: reason.after for reason in module.reasons}["settings.image"] == "acme/sensor:1"
+    assert [route.path for route in device.missing.routes] == ["up"]
+    assert "another-secret" not in str(found.to_json())
+    assert "s3cret-value" not in str(found.to_json())
+
+
+async def test_an_agent_whose_twin_was_patched_is_named(applied: Applier, service: RestHubService) -> None:
+    patch = {"properties": {"desired": {"modules": {"sensor": {"status": "stopped"}}}}}
+    await service.patch_twin(Identity("e1", "$edgeAgent"), patch)
+    ((change,),) = [device.missing.modules for device in (await drift(applied)).devices]
+    assert (change.name, change.fate) == ("sensor", "started")
