@@ -72,8 +72,9 @@ class CloudMessage:
 
     def __post_init__(self) -> None:
         own = sum(len(name.encode()) + len(value.encode()) for name, value in self.properties.items())
-        if len(self.body) + own > limits.CLOUD_TO_DEVICE_BYTES:
-            raise MessageError(f"the message has {len(self.body) + own} bytes; IoT Hub takes {limits.CLOUD_TO_DEVICE_BYTES}")
+        size, most = len(self.body) + own, limits.CLOUD_TO_DEVICE_BYTES
+        if size > most:
+            raise MessageError(f"the message has {size} bytes with its properties; IoT Hub takes {most}")
 
     def to(self, device_id: str) -> amqp.Message:
         """The message on the wire."""

@@ -269,7 +269,8 @@ class RestHubService:
                 "For a local hub, set SSL_CERT_FILE as `edgeyard hub env` prints it."
             ) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            reason = str(error) or type(error).__name__
+            cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+            reason = str(getattr(cause, "strerror", None) or cause) or type(error).__name__
             raise HubUnreachableError(f"IoT Hub {self.host_name} does not answer: {reason}") from error
 
     def _open_session(self) -> aiohttp.ClientSession:

@@ -16,7 +16,14 @@ from edgeyard.cli.exits import FAILED, PARTLY
 from edgeyard.cli.hubs import HomeOption, HubOption, TargetHub, YesOption, confirm_change, find_hub, run_async
 from edgeyard.cli.progress import progress_bar
 from edgeyard.cli.render import Output, print_json, print_note, print_table
-from edgeyard.cli.selection import GROUPS_FILE, GroupOption, GroupsFileOption, selected
+from edgeyard.cli.selection import (
+    GROUPS_FILE,
+    AllOption,
+    GroupOption,
+    GroupsFileOption,
+    WhereOption,
+    selected_for_change,
+)
 from hub_tools.cloud_to_device import CloudMessage, CloudToDevice
 from hub_tools.groups import EVERY_DEVICE
 from hub_tools.service import HubUnreachableError
@@ -61,10 +68,9 @@ def send(
     to: Annotated[str | None, typer.Option(hidden=True)] = None,
     body: Annotated[str | None, typer.Option(hidden=True)] = None,
     group: GroupOption = None,
-    where: Annotated[
-        str | None, typer.Option(metavar="CONDITION", help="Every device that matches.", show_default=False)
-    ] = None,
+    where: WhereOption = None,
     groups: GroupsFileOption = GROUPS_FILE,
+    every: AllOption = False,
     file: Annotated[
         Path | None, typer.Option("--body-file", help="The body is this file's bytes.", show_default=False)
     ] = None,
@@ -94,8 +100,8 @@ def send(
     Exit codes: 0 sent (with --wait-feedback: received), 1 failed, 2 wrong use, 3 not to all devices.
     """
     given = [*([to] if to else []), *(words or []), *([body] if body is not None else [])]
-    device_id, text = _recipient(given, many=group is not None or where is not None, has_file=file is not None)
-    condition = None if device_id else selected(where, group, groups)
+    device_id, text = _recipient(given, many=every or group is not None or where is not None, has_file=file is not None)
+    condition = None if device_id else selected_for_change(where, group, groups, every=every)
     message = CloudMessage(
         body=_bytes(file) if file is not None else text.encode(),
         properties=_properties(properties or []),

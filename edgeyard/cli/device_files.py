@@ -27,7 +27,6 @@ from hub_tools.devices import (
     write_devices,
 )
 from hub_tools.devices.reading import format_of, parse_devices
-from hub_tools.groups import EVERY_DEVICE
 from iot_core.errors import InputError
 from transport.private_files import write_private
 
@@ -98,7 +97,7 @@ def export_devices(
     Example: edgeyard devices export devices.csv --where "tags.building = 'B1'"
     """
     chosen = _kind(file, kind)
-    condition = selected(where, group, groups, default=EVERY_DEVICE)
+    condition = selected(where, group, groups)
     records = run_async(_collect(find_hub(hub, home=home), condition, desired, keys))
     text = write_devices(records, chosen)
     if file == STDIO:

@@ -11,7 +11,14 @@ from edgeyard.cli.hubs import HomeOption, HubOption, TargetHub, YesOption, confi
 from edgeyard.cli.job_options import TierOption
 from edgeyard.cli.progress import progress_bar
 from edgeyard.cli.render import Output, print_json, print_note, stdout
-from edgeyard.cli.selection import GROUPS_FILE, GroupOption, GroupsFileOption, WhereOption, selected
+from edgeyard.cli.selection import (
+    GROUPS_FILE,
+    AllOption,
+    GroupOption,
+    GroupsFileOption,
+    WhereOption,
+    selected_for_change,
+)
 from hub_tools.assignments import parse_assignments
 from hub_tools.jobs import Capacity, DeviceState, JobReport, JobSpec, make_path, make_plan, run_job
 from hub_tools.jobs.forecast import DIRECT
@@ -29,6 +36,7 @@ def tag(
     where: WhereOption = None,
     group: GroupOption = None,
     groups: GroupsFileOption = GROUPS_FILE,
+    every: AllOption = False,
     tier: TierOption = None,
     output: Annotated[Output, typer.Option("--output", "-o", help="Table or JSON.")] = Output.TABLE,
     hub: HubOption = None,
@@ -45,7 +53,7 @@ def tag(
     """
     patch = parse_assignments(tags, "devices tag")
     validate_section("tags", patch)
-    spec = JobSpec(where=selected(where, group, groups), tags=patch, wait=False)
+    spec = JobSpec(where=selected_for_change(where, group, groups, every=every), tags=patch, wait=False)
     capacity = Capacity.parse(tier) if tier is not None else None
     target = find_hub(hub, home=home)
     matched = run_async(_count(target, spec))

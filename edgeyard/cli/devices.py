@@ -178,7 +178,7 @@ def list_devices(
 
     Example: edgeyard devices list --where "tags.building = 'B1'"
     """
-    condition = selected(where, group, groups, default=EVERY_DEVICE)
+    condition = selected(where, group, groups)
     twins = run_async(_twins(find_hub(hub, home=home), condition))
     if output is Output.JSON:
         print_json(twins)

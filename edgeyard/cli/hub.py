@@ -99,7 +99,7 @@ def run(
     ] = None,
     seed: Annotated[
         Path | None,
-        typer.Option(help="JSON or YAML file of devices, twins and configurations that have to be there.", show_default=False),
+        typer.Option(help="JSON or YAML file of devices, twins and configurations.", show_default=False),
     ] = None,
 ) -> None:
     """Run a local IoT Hub until Ctrl-C: MQTT over TLS on 8883, AMQP on 5671, HTTPS on 443 or 8443.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -139,7 +141,8 @@ def job_of(
     if file is not None:
         if values:
             raise InputError(f"{file} says what the job is: leave out --{min(values)}")
-        return read_job_file(file, now=time.time())
+        spec = read_job_file(file, now=time.time())
+        return replace(spec, wait=False) if no_wait else spec
     return job_from_values({**values, "groups": groups, "wait": not no_wait}, now=time.time())
 
 
@@ -149,8 +152,6 @@ def capacity_of(target: TargetHub, tier: str | None, budget: str) -> Capacity | 
     if tier is None and target.local:
         return None
     if tier is None:
-        import sys
-
         if not sys.stdin.isatty():
             host = target.host_name
             raise InputError(f"how fast {host} may be used depends on its tier and units: give --tier S2:10, say")

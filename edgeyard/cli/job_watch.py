@@ -39,7 +39,9 @@ def jobs_folder(home: Path | None) -> Path:
 
 
 def stop_file(folder: Path, job_id: str) -> Path:
-    """The file whose appearance tells a running job to stop."""
+    """The file whose appearance tells a running job to stop; InputError for what is no job id."""
+    if not job_id or Path(job_id).name != job_id:
+        raise InputError(f"{job_id[:60]!r} is no job id")
     return folder / f"{job_id}.stop"
 
 

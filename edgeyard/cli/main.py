@@ -92,7 +92,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Azure IoT Edge modules, device code and operators' tools, with a local IoT Hub and IoT Edge in the box.",
-    epilog="Start with: edgeyard demo   ·   Exit codes: 0 done, 1 failed, 2 wrong use, 3 partly done, 4 unexpected changes.",
+    epilog="Start with: edgeyard demo   ·   Exit codes: 0 done, 1 failed, 2 wrong use, 3 partly done, 4 changed.",
 )
 
 

@@ -55,7 +55,7 @@ def preview(
 
     Exit codes: 0 previewed, 2 it could not be applied, 4 changes where none were expected.
 
-    Example: edgeyard preview deployments/stack.py
+    Example: edgeyard preview, or in full: edgeyard stack preview deployments/stack.py
     """
     stack = opened(file, environment, name, home)
     world = run_async(_read(hub_of(stack, hub, home), stack))

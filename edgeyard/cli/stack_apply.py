@@ -85,7 +85,7 @@ def up(
 
     Exit codes: 0 applied, 1 failed, 2 it could not be applied as it is.
 
-    Example: edgeyard up deployments/stack.py --min-success 95
+    Example: edgeyard up, or in full: edgeyard stack up deployments/stack.py --min-success 95
     """
     rules = WaitRules(min_success=min_success, timeout_s=seconds_of(timeout), seen_s=seconds_of(seen))
     stack = opened(file, environment, name, home)

@@ -57,9 +57,10 @@ def print_preview(preview: Preview) -> None:
 
 def _configurations(preview: Preview) -> Iterator[Text]:
     changes = [change for change in preview.changes if change.action != "keep"]
+    width = max((len(change.name) for change in changes), default=0)
     for change in changes:
         sign, style = _SIGNS[change.action]
-        line = Text(f"{sign} {change.action:<8}", style=style).append(f"{change.name}  ", style="bold")
+        line = Text(f"{sign} {change.action:<8}", style=style).append(f"{change.name:<{width}}  ", style="bold")
         yield line.append(f"{_ids(change)}  {_why(change, preview)}", style="not bold dim")
     kept = len(preview.changes) - len(changes)
     if kept:

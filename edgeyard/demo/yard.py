@@ -61,7 +61,7 @@ class Yard:
 
 @asynccontextmanager
 async def raise_yard(home: Path, project: Path, say: Say) -> AsyncIterator[Yard]:
-    """Everything up and connected; `DemoError` names what did not come up. `project` holds the stack and the modules."""
+    """Everything up and connected; `DemoError` names what did not come up. `project` has stack and modules."""
     async with AsyncExitStack() as stack:
 
         async def start(name: str, *arguments: str) -> Child:

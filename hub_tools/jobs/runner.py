@@ -31,6 +31,8 @@ __all__ = [
     "NoJournal",
     "Phase",
     "Recorder",
+    "Remaining",
+    "carry_on",
     "run_job",
     "until_stopped",
 ]
@@ -194,16 +196,40 @@ async def run_job(
         raise NoDeviceMatchesError(nobody(spec))
     if planned is not None:
         check_drift(planned, run.sketch, most_drift)
-    try:
-        await run.write()
-    except HubUnreachableError as error:
-        raise JobInterruptedError(
-            f"{spec.job_id} was cut off after {run.written:,} of {len(run.to_write):,} devices: {error} "
-            f"Go on with: edgeyard job resume {spec.job_id}"
-        ) from error
-    if run.awaits and not run.stopped:
-        await run.follow(timeout_s, plain)
-    return run.report()
+    return await run.finish(timeout_s, plain)
+
+
+async def carry_on(
+    service: HubService,
+    spec: JobSpec,
+    path: Path,
+    remaining: Remaining,
+    *,
+    journal: Recorder,
+    capacity: Capacity | None = None,
+    timeout_s: float = 60.0,
+    plain: bool = False,
+    on_progress: Callable[[JobProgress], None] = lambda progress: None,
+    stop: asyncio.Event | None = None,
+    timing: Timing | None = None,
+) -> JobReport:
+    """Does what is left of a job that was begun; raises what `run_job` raises once it writes."""
+    run = _Run(service, spec, path, journal, capacity, on_progress, stop or asyncio.Event(), timing or Timing())
+    run.matched, run.tally = remaining.matched, remaining.tally
+    run.to_write, run.versions = list(remaining.to_write), dict(remaining.versions)
+    return await run.finish(timeout_s, plain)
+
+
+@dataclass(kw_only=True)
+class Remaining:
+    """What is left of a job: devices still to be written to (counted as pending in `tally`), and the versions of the
+    desired sections before the write of those that are to acknowledge.
+    """
+
+    matched: int
+    tally: Tally
+    to_write: Sequence[str]
+    versions: Mapping[str, int]
 
 
 @dataclass
@@ -259,6 +285,19 @@ class _Run:
         self.to_write.append(row.device_id)
         if self.awaits and row.connected:
             self.versions[row.device_id] = row.version
+
+    async def finish(self, timeout_s: float, plain: bool) -> JobReport:
+        """Write, wait for what the devices say, and tell how it went."""
+        try:
+            await self.write()
+        except HubUnreachableError as error:
+            raise JobInterruptedError(
+                f"{self.spec.job_id} was cut off after {self.written:,} of {len(self.to_write):,} devices: {error} "
+                f"Go on with: edgeyard job resume {self.spec.job_id}"
+            ) from error
+        if self.awaits and not self.stopped:
+            await self.follow(timeout_s, plain)
+        return self.report()
 
     async def write(self) -> None:
         """Write to all devices, chunk by chunk, within the window."""

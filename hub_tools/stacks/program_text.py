@@ -14,7 +14,9 @@ from typing import Any
 
 from hub_tools.manifests import CreateOptions, Deployment, Layer, Module
 from hub_tools.manifests.secrets import SECRET, secret
+from hub_tools.manifests.telling import holds_credentials, looks_random
 from hub_tools.stacks.difference import TELLING
+from iot_core import limits
 from iot_core.errors import ManifestError
 from iot_core.json_types import JsonObject
 from iot_core.manifest import chunk_options, parse_options
@@ -24,7 +26,6 @@ __all__ = ["program_text", "with_references"]
 
 WIDTH = 110
 _NOT_WRITTEN = frozenset({"source", "source_settings", "name"})
-_CONNECTION = re.compile(r"(SharedAccessKey|AccountKey|SharedAccessSignature|Password|Pwd)=[^;]+", re.IGNORECASE)
 _NO_NAME = re.compile(r"[^A-Z0-9]+")
 
 
@@ -52,29 +53,34 @@ class _Hiding:
 
     def of(self, value: Any, path: tuple[str, ...]) -> Any:
         if isinstance(value, dict):
-            return {name: self.of(item, (*path, name)) for name, item in self._options(value, path).items()}
+            entry = self._settings(value, path)
+            return {
+                name: item if is_options_key(name) else self.of(item, (*path, name)) for name, item in entry.items()
+            }
         if isinstance(value, list):
             return [self.of(item, path) for item in value]
         if isinstance(value, str) and value and _telling(path, value):
             return self._reference(path, value)
         return value
 
-    def _options(self, entry: JsonObject, path: tuple[str, ...]) -> JsonObject:
-        """The settings of a module with the variables in its createOptions hidden."""
+    def _settings(self, entry: JsonObject, path: tuple[str, ...]) -> JsonObject:
+        """The settings of a module with what its createOptions hold hidden; whatever else as it is."""
         if not any(is_options_key(key) for key in entry):
             return entry
         try:
             options = parse_options(entry)
         except ManifestError:
             return entry
-        variables = options.get("Env")
-        if not isinstance(variables, list):
-            return entry
-        hidden = [self._variable(str(each), path) for each in variables]
-        if hidden == variables:
+        hidden = {name: self._option(name, value, path) for name, value in options.items()}
+        if hidden == options:
             return entry
         rest = {key: value for key, value in entry.items() if not is_options_key(key)}
-        return {**rest, **chunk_options({**options, "Env": hidden}, max_chunks=len(entry))}
+        return {**rest, **chunk_options(hidden, max_chunks=limits.CREATE_OPTIONS_CHUNKS + len(entry))}
+
+    def _option(self, name: str, value: Any, path: tuple[str, ...]) -> Any:
+        if name == "Env" and isinstance(value, list):
+            return [self._variable(str(each), path) for each in value]
+        return self.of(value, (*path, name))
 
     def _variable(self, text: str, path: tuple[str, ...]) -> str:
         name, equals, value = text.partition("=")
@@ -98,7 +104,7 @@ def _telling(path: tuple[str, ...], value: str) -> bool:
     if SECRET.search(value):
         return False
     name = path[-2] if path and path[-1] == "value" and len(path) > 1 else (path[-1] if path else "")
-    return TELLING.search(name.rpartition(".")[2]) is not None or _CONNECTION.search(value) is not None
+    return TELLING.search(name.rpartition(".")[2]) is not None or holds_credentials(value) or looks_random(value)
 
 
 def _given(item: Any) -> Iterator[tuple[str, Any]]:

@@ -124,7 +124,6 @@ CHANGES = [
     ["twin", "edit", "d1"],
     ["methods", "call", "d1", "reboot"],
     ["c2d", "send", "d1", "hello"],
-    ["job", "run", "--where", "*", "--desired", "a=1"],
 ]
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import typer
 
-from edgeyard.cli import job
+from edgeyard.cli import job_run
 from edgeyard.cli.hubs import TargetHub
 from edgeyard.cli.job_options import capacity_of, share_of
 from edgeyard.cli.job_render import plan_lines, report_lines
+from edgeyard.cli.job_status import StatusFile
+from edgeyard.cli.job_watch import stop_file
 from hub_tools.jobs import Capacity, DeviceState, JobReport, JobSpec, Outcome, make_plan
 from hub_tools.jobs.outcomes import Tally
 from hub_tools.jobs.population import Sketch
@@ -25,7 +28,7 @@ SPEC = JobSpec(where="tags.building = 'B1'", desired={"rate": 5}, job_id="job-1"
 
 
 def order(target: TargetHub, *, yes: bool = False, planned: Sketch | None = None) -> Any:
-    return job._Order(
+    return job_run.Order(
         target=target,
         spec=SPEC,
         capacity=None,
@@ -50,27 +53,27 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_local_hub_is_changed_without_a_question() -> None:
-    order(LOCAL)._agree(1_000_000)
+    order(LOCAL).agree(1_000_000)
 
 
 def test_many_devices_of_another_hub_want_the_number_typed_back(terminal: list[str]) -> None:
     terminal += ["80,000", "8000"]
-    order(CLOUD)._agree(80_000)
+    order(CLOUD).agree(80_000)
     with pytest.raises(typer.Exit):
-        order(CLOUD)._agree(80_000)
+        order(CLOUD).agree(80_000)
 
 
 def test_yes_alone_is_not_enough_for_many_devices() -> None:
     with pytest.raises(InputError, match="--yes needs --plan"):
-        order(CLOUD, yes=True)._agree(job.MANY_DEVICES)
-    order(CLOUD, yes=True, planned=Sketch())._agree(80_000)
-    order(CLOUD, yes=True)._agree(job.MANY_DEVICES - 1)
+        order(CLOUD, yes=True).agree(job_run.MANY_DEVICES)
+    order(CLOUD, yes=True, planned=Sketch()).agree(80_000)
+    order(CLOUD, yes=True).agree(job_run.MANY_DEVICES - 1)
 
 
 def test_where_nobody_can_be_asked_a_plan_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     with pytest.raises(InputError, match="give --plan and --yes"):
-        order(CLOUD)._agree(80_000)
+        order(CLOUD).agree(80_000)
 
 
 def test_the_tier_is_asked_for_where_it_is_not_given(terminal: list[str]) -> None:
@@ -84,6 +87,32 @@ def test_the_tier_is_asked_for_where_it_is_not_given(terminal: list[str]) -> Non
 def test_a_budget_is_a_share(text: str) -> None:
     with pytest.raises(InputError, match="--budget"):
         share_of(text)
+
+
+async def test_another_terminal_stops_a_run_by_a_file(tmp_path: Path) -> None:
+    file = stop_file(tmp_path, "job-1")
+    file.touch()
+    async with job_run.stopping(file) as stop:
+        assert not stop.is_set(), "what an earlier run was told does not count"
+        file.touch()
+        await asyncio.wait_for(stop.wait(), 10)
+    assert not file.exists()
+
+
+def test_what_a_run_last_said_can_be_read_by_others(tmp_path: Path) -> None:
+    status = StatusFile(tmp_path / "jobs", "job-1")
+    assert status.read() is None
+    status.write({"event": "progress", "matched": 1})
+    status.write({"event": "report", "matched": 2})
+    line = StatusFile(tmp_path / "jobs", "job-1").read()
+    assert line is not None
+    assert (line["event"], line["matched"]) == ("report", 2)
+
+
+@pytest.mark.parametrize("name", ["", "../job", "a/b"])
+def test_a_job_id_never_leaves_the_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="no job id"):
+        StatusFile(tmp_path, name)
 
 
 async def test_a_plan_reads_as_text() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ def edgeyard(hub: RunningHub, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_
     monkeypatch.setenv("EDGEYARD_HOME", str(hub.home))
     monkeypatch.setenv("EDGEYARD_PROFILES", str(tmp_path / "profiles.toml"))
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str) -> Result:

@@ -9,6 +9,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hub_tools.devices import Action, DeviceRecord, ImportPlan, PlannedDevice, c
 from local_hub.environment import hub_environment
 from tests.edgeyard.everyday.conftest import Command
 from tests.hub_tools.conftest import PROJECT, RunningHub
+from tests.hub_tools.device_side import fetch
 
 GROUPS = """\
 groups:
@@ -101,9 +103,11 @@ def test_tags_are_set_on_all_that_match_and_only_once(yard: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("devices", "tag", "a=1"), "--where '*' for all"),
+        (("devices", "tag", "a=1"), "or --all"),
+        (("devices", "tag", "--where", "*", "a=1"), "say --all"),
+        (("c2d", "send", "--all", "--group", "b1", "hello"), "one of them"),
         (("devices", "tag", "--where", "tags.a = 77", "a=1"), "no device matches"),
-        (("devices", "tag", "--where", "*", "a.$b=1"), "$b"),
+        (("devices", "tag", "--all", "a.$b=1"), "$b"),
         (("devices", "tag", "--where", "tags.a =", "a=1"), "--where"),
         (("devices", "list", "--where", "*", "--group", "b1"), "not both"),
         (("twin", "set", "t1"), "--desired NAME=VALUE"),
@@ -237,6 +241,18 @@ def test_messages_go_to_a_device_or_to_a_group(yard: Command) -> None:
     assert yard("devices", "show", "t1", "-o", "json").json["cloudToDeviceMessageCount"] == 2
 
 
+def test_a_message_is_waited_for_until_its_device_has_it(yard: Command, hub: RunningHub) -> None:
+    async def device() -> None:
+        async with hub.service() as service:
+            await fetch(service, "t2")
+
+    with ThreadPoolExecutor(1) as pool:
+        fetched = pool.submit(asyncio.run, device())
+        waited = yard("c2d", "send", "t2", "hello", "--wait-feedback", "-o", "json")
+        fetched.result()
+    assert (waited.code, waited.json[0]["feedback"]) == (0, "Success")
+
+
 def test_a_message_that_nobody_fetches_has_no_feedback_in_time(yard: Command) -> None:
     waited = yard("c2d", "send", "t1", "hello", "--wait-feedback", "--timeout", "0.2")
     assert waited.code == 1
@@ -318,7 +334,7 @@ def test_a_lesser_policy_is_told_which_right_it_lacks(
 
 def test_a_policy_of_services_may_tag_and_sees_no_keys(yard: Command, hub: RunningHub) -> None:
     lesser = hub_environment(hub.home, policy="service")["IOTHUB_CONNECTION_STRING"]
-    assert "3 tagged" in yard("devices", "tag", "--where", "*", "new=1", "--hub", lesser).out
+    assert "3 tagged" in yard("devices", "tag", "--all", "new=1", "--hub", lesser).out
     exported = yard("devices", "export", "-", "--keys", "--hub", lesser)
     assert (exported.code, "needs RegistryRead (in Entra" in exported.err) == (1, True)
 

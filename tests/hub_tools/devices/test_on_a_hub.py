@@ -28,13 +28,13 @@ from hub_tools.devices import (
 )
 from hub_tools.groups import Group
 from hub_tools.rest import RestHubService
-from iot_core import sas
 from iot_core.c2d import Ack
 from iot_core.connection_string import ConnectionString
 from iot_core.errors import HubError, MessageError
 from iot_core.identity import Identity
 from local_hub.environment import hub_environment
 from tests.hub_tools.conftest import RunningHub
+from tests.hub_tools.device_side import fetch
 
 KEY = "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
 
@@ -132,21 +132,6 @@ async def sender(hub: RunningHub) -> AsyncIterator[CloudToDevice]:
         yield connection
 
 
-async def fetch(service: RestHubService, device: dict[str, Any]) -> Any:
-    """The device fetches its oldest message by HTTPS and completes it."""
-    host = service.host_name.partition(":")[0]
-    token = sas.sign(
-        f"{host}/devices/d-1", device["authentication"]["symmetricKey"]["primaryKey"], int(time.time()) + 60
-    )
-    path = "/devices/d-1/messages/devicebound"
-    headers = {"Authorization": token}
-    reply = await service.exchange("GET", path, authorized=False, headers=headers)
-    lock = (reply.header("etag") or "").strip('"')
-    done = await service.exchange("DELETE", f"{path}/{lock}", authorized=False, headers=headers)
-    assert (reply.status, done.status) == (200, 204)
-    return reply
-
-
 async def test_a_message_comes_with_its_properties_and_its_end_is_told(
     service: RestHubService, device: dict[str, Any], sender: CloudToDevice
 ) -> None:
@@ -159,7 +144,7 @@ async def test_a_message_comes_with_its_properties_and_its_end_is_told(
         ack=Ack.FULL,
     )
     await sender.send("d-1", message)
-    reply = await fetch(service, device)
+    reply = await fetch(service, "d-1")
     assert json.loads(reply.body) == {"text": "hello"}
     assert reply.header("iothub-app-kind") == "note"
     assert reply.header("iothub-messageid") == "m-1"

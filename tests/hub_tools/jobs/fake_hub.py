@@ -46,10 +46,14 @@ class FakeHub:
         return {
             "deviceId": name,
             "connectionState": "Connected" if self.connected[name] else "Disconnected",
+            "etag": self.etag(name),
             "lastActivityTime": iso(1000.0) if self.connected[name] else "0001-01-01T00:00:00Z",
             "tags": self.tags[name],
             "properties": {"desired": self.desired[name].view(), "reported": self.reported[name]},
         }
+
+    def etag(self, name: str) -> str:
+        return f"{self.desired[name].version}-{sorted(self.tags[name].items())}"
 
     def write(self, name: str, patch: Json) -> None:
         desired = patch.get("properties", {}).get("desired", {})
@@ -83,11 +87,15 @@ class FakeHub:
 
     async def get_twin(self, identity: Identity) -> Json:
         self.calls.append(f"read {identity.device_id}")
+        if identity.device_id not in self.desired:
+            raise hub_error("DeviceNotFound", f"there is no {identity.device_id}")
         return self.twin(identity.device_id)
 
     async def patch_twin(self, identity: Identity, patch: Json, *, etag: str | None = None) -> Json:
         self._fail()
         self.calls.append(f"patch {identity.device_id}")
+        if etag not in (None, self.etag(identity.device_id)):
+            raise hub_error("PreconditionFailed", "another twin is there")
         self.write(identity.device_id, patch)
         return self.twin(identity.device_id)
 
@@ -96,7 +104,9 @@ class FakeHub:
         self.calls.append(f"bulk {len(items)}")
         errors = []
         for item in items:
-            if item["id"] in self.desired:
+            if item["id"] in self.desired and item.get("twinETag") not in (None, self.etag(item["id"])):
+                errors.append({"deviceId": item["id"], "errorCode": "PreconditionFailed"})
+            elif item["id"] in self.desired:
                 self.write(item["id"], item)
             else:
                 errors.append({"deviceId": item["id"], "errorCode": "DeviceNotFound"})

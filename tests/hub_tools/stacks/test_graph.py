@@ -117,10 +117,6 @@ def test_no_two_lines_share_a_way(graph: Graph) -> None:
     for number, path in enumerate(p for p in root.iter("{http://www.w3.org/2000/svg}path") if p.get("marker-end")):
         numbers = [float(found) for found in re.findall(r"-?\d+\.\d+", path.attrib["d"])]
         points = list(zip(numbers[::2], numbers[1::2], strict=True))
-        ways += [
-            (number, py, min(px, qx), max(px, qx))
-            for (px, py), (qx, qy) in pairwise(points)
-            if py == qy
-        ]
+        ways += [(number, py, min(px, qx), max(px, qx)) for (px, py), (qx, qy) in pairwise(points) if py == qy]
     for (one, ay, afrom, ato), (other, by, bfrom, bto) in combinations(ways, 2):
         assert one == other or abs(ay - by) > 1 or ato <= bfrom or bto <= afrom

@@ -24,7 +24,11 @@ BASE = Deployment(
             name="sensor",
             image="acme/sensor:1",
             env={"API_KEY": "very-secret-1", "RATE": 5},
-            create_options=CreateOptions.of(env={"TOKEN": "very-secret-2"}, memory="64m"),
+            create_options=CreateOptions.of(
+                env={"TOKEN": "very-secret-2"},
+                memory="64m",
+                extra={"Labels": {"to": "HostName=h;SharedAccessKey=very-secret-4"}},
+            ),
             ports={5000: 5000},
             desired={"limits": {"high": 30}, "note": 'say "hi"\n'},
         )
@@ -69,6 +73,7 @@ async def test_the_program_it_gives_previews_no_change(applier: Applier, service
         "SENSOR_API_KEY": "very-secret-1",
         "SENSOR_TOKEN": "very-secret-2",
         "ACME_PASSWORD": "very-secret-3",
+        "LABELS_TO": "HostName=h;SharedAccessKey=very-secret-4",
     }
     assert set(imported.secrets) == set(secrets)
     result = await replace(applier, value_of=secrets.__getitem__).up(items)

@@ -1,0 +1,135 @@
+"""Going on with a job that was cut off, or again with the devices that failed: none is repeated, none is left out.
+
+A device that was scheduled and of which nothing more is noted is in doubt. A twin can be asked; a method that may have
+been called, or a message that may have been sent, is never done again, and is told as failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from hub_tools.jobs.job import JobSpec
+from hub_tools.jobs.journal import Journal, Standing
+from hub_tools.jobs.outcomes import DeviceState, Outcome, Tally
+from hub_tools.jobs.paths import Path
+from hub_tools.jobs.population import DeviceRow, id_conditions, read_devices
+from hub_tools.jobs.runner import SECTION_VERSION, JobProgress, JobReport, Remaining, carry_on
+from hub_tools.jobs.throttles import Capacity
+from hub_tools.jobs.timing import Timing
+from hub_tools.service import HubService
+
+__all__ = ["FAILED_STATES", "never_written", "resume_job"]
+
+IN_DOUBT = "it was cut off here: it may or may not have been done"
+GONE = "no such device"
+FAILED_STATES = frozenset({DeviceState.FAILED, DeviceState.REFUSED, DeviceState.TIMED_OUT})
+
+
+def never_written(journal: Journal) -> bool:
+    """Whether the job was cut off while it read the devices: then it is run afresh, and nothing is repeated."""
+    pending = {DeviceState.PENDING, DeviceState.SKIPPED}
+    return all(standing.state in pending for standing in journal.standings().values())
+
+
+async def resume_job(
+    service: HubService,
+    journal: Journal,
+    path: Path,
+    *,
+    retry: bool = False,
+    capacity: Capacity | None = None,
+    timeout_s: float = 60.0,
+    plain: bool = False,
+    on_progress: Callable[[JobProgress], None] = lambda progress: None,
+    stop: asyncio.Event | None = None,
+    timing: Timing | None = None,
+) -> JobReport:
+    """Finishes the journal's job; with `retry` devices that failed, refused or stayed silent get their change again.
+
+    Raises what `runner.run_job` raises once it writes.
+    """
+    journal.note("retry" if retry else "resume")
+    journal.sync()
+    remaining = await _remaining(service, journal, retry=retry)
+    return await carry_on(
+        service,
+        journal.head.spec,
+        path,
+        remaining,
+        journal=journal,
+        capacity=capacity,
+        timeout_s=timeout_s,
+        plain=plain,
+        on_progress=on_progress,
+        stop=stop,
+        timing=timing,
+    )
+
+
+async def _remaining(service: HubService, journal: Journal, *, retry: bool) -> Remaining:
+    spec, known = journal.head.spec, journal.standings()
+    again = [name for name, standing in known.items() if _open(standing, retry=retry)]
+    rows = {row.device_id: row async for row in rows_of(service, spec, again)}
+    tally, to_write, versions = Tally(), [], {}
+    for name, standing in known.items():
+        state, cause = standing.state, standing.cause
+        if name in rows:
+            state, cause = _now(spec, standing, rows[name], retry=retry)
+        elif _open(standing, retry=retry):
+            state, cause = DeviceState.FAILED, GONE
+        if state is not standing.state:
+            journal.outcome(name, state, cause)
+        tally.add(Outcome(device_id=name, state=state, cause=cause))
+        if state is DeviceState.PENDING:
+            to_write.append(name)
+        if state in (DeviceState.PENDING, DeviceState.WRITTEN) and name in rows and rows[name].connected:
+            versions[name] = rows[name].version
+    if spec.kind == "twin":
+        versions |= _noted_versions(
+            journal, {name for name in versions if known[name].state is not DeviceState.PENDING}
+        )
+    journal.sync()
+    return Remaining(matched=len(known), tally=tally, to_write=to_write, versions=versions)
+
+
+def _noted_versions(journal: Journal, names: set[str]) -> dict[str, int]:
+    """The versions of the desired sections from before the write, of devices that had been written to already."""
+    return {
+        before.device_id: int(before.versions.get(SECTION_VERSION) or 0)
+        for before in journal.befores()
+        if before.device_id in names
+    }
+
+
+def _open(standing: Standing, *, retry: bool) -> bool:
+    """Whether there is something left to do for a device."""
+    if standing.undone:
+        return False
+    waiting = (DeviceState.PENDING, DeviceState.SCHEDULED, DeviceState.WRITTEN)
+    return standing.state in waiting or (retry and standing.state in FAILED_STATES)
+
+
+def _now(spec: JobSpec, standing: Standing, row: DeviceRow, *, retry: bool) -> tuple[DeviceState, str]:
+    """Where a device stands once the hub was asked."""
+    if standing.state is DeviceState.SCHEDULED:
+        if spec.kind != "twin":
+            return DeviceState.FAILED, IN_DOUBT
+        return (DeviceState.WRITTEN if row.holds else DeviceState.PENDING), ""
+    if retry and standing.state in FAILED_STATES:
+        return DeviceState.PENDING, ""
+    return standing.state, standing.cause
+
+
+async def rows_of(service: HubService, spec: JobSpec, devices: Sequence[str]) -> AsyncIterator[DeviceRow]:
+    """What the hub holds now of these devices."""
+    for condition, _ in id_conditions(devices):
+        async for page in read_devices(service, spec, condition):
+            for row in page.rows:
+                yield row
+
+
+def count_states(journal: Journal) -> Counter[DeviceState]:
+    """Devices of the journal by state."""
+    return Counter(standing.state for standing in journal.standings().values())
