@@ -30,6 +30,8 @@ from benchmarks.hub_jobs import ROWS_PER_WRITE, device
 from device.settings import SettingsSession
 from device.simulated import SimulatedSettings
 from hub_tools.jobs import DeviceState, JobSpec, make_path, make_plan, run_job
+from hub_tools.jobs.journal import Journal
+from hub_tools.jobs.undo import undo_job
 from hub_tools.rest import RestHubService
 from iot_core import sas, topics
 from iot_core.clock import SystemClock
@@ -48,7 +50,7 @@ HOST = "127.61.8.9"
 API_VERSION = "2021-04-12"
 EVERY = 5
 CONNECTING_AT_ONCE = 50
-LIMITS_S = {"plan": 2.0, "run": 10.0}
+LIMITS_S = {"plan": 2.0, "run": 10.0, "undo": 15.0}
 LIMIT_MIB = 200.0
 
 
@@ -149,14 +151,21 @@ async def operate(home: Path, what: str, value: float) -> Row:
     """The operator's part, in a process of its own."""
     files = HubHome(home)
     owner = ConnectionString.parse(files.owner_connection_string.read_text().strip())
-    spec = JobSpec(where="tags.half IN [0, 1]", desired={"reportingInterval": value})
+    jobs, job_id = home / "jobs", f"bench-{value:g}"
+    spec = JobSpec(where="tags.half IN [0, 1]", desired={"reportingInterval": value}, job_id=job_id)
     async with RestHubService(owner, ca_file=files.authority) as service:
         started = time.perf_counter()
         if what == "plan":
             plan = await make_plan(service, spec, capacity=None)
             matched, result = plan.matched, f"{plan.connected:,} connected, {len(plan.classes)} classes, by {plan.path}"
+        elif what == "undo":
+            with Journal.open(jobs, job_id) as journal:
+                undone = await undo_job(service, journal)
+            matched = undone.counts.total()
+            result = ", ".join(f"{number:,} {item}" for item, number in undone.counts.items())
         else:
-            report = await run_job(service, spec, make_path(what, service, spec))
+            with Journal.create(jobs, spec) as journal:
+                report = await run_job(service, spec, make_path(what, service, spec), journal=journal)
             counts = report.tally.counts
             result = ", ".join(f"{counts[state]:,} {state}" for state in DeviceState if counts[state])
             matched = report.matched
@@ -209,6 +218,7 @@ def measure(count: int, memory_count: int, runs: int) -> list[Row]:
             for number in range(runs):
                 add(operator(home, "plan", 20 + number), f"{LIMITS_S['plan']:g} s")
                 add(operator(home, "jobs", 20 + number), f"{LIMITS_S['run']:g} s")
+                add(operator(home, "undo", 20 + number), f"{LIMITS_S['undo']:g} s")
             add(operator(home, "bulk", 40), f"{LIMITS_S['run']:g} s")
             add(operator(home, "direct", 50))
     with tempfile.TemporaryDirectory() as folder:
@@ -217,6 +227,7 @@ def measure(count: int, memory_count: int, runs: int) -> list[Row]:
         with process("-m", "local_hub", "--home", folder, "--host", HOST, until="hub ready"):
             add(operator(home, "plan", 20), f"{LIMIT_MIB:g} MiB")
             add(operator(home, "bulk", 20), f"{LIMIT_MIB:g} MiB")
+            add(operator(home, "undo", 20), f"{LIMIT_MIB:g} MiB")
     return rows
 
 
