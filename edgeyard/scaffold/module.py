@@ -1,4 +1,4 @@
-"""A new module in a project: its folder, its test, its settings' schema, and its entries in template and engine table."""
+"""A new module in a project: its folder, its test, its settings' schema, its entries in template and engine table."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class NewModule:
-    """What is wanted. `model` is the ONNX file of an ml module, `source` the MODULE/OUTPUT that its messages come from."""
+    """What is wanted. `model` is the ONNX file of an ml module, `source` the MODULE/OUTPUT its messages come from."""
 
     name: str
     kind: Kind = Kind.FILTER
@@ -110,7 +110,8 @@ def _values(wanted: NewModule, template: str) -> dict[str, str]:
 def _files(wanted: NewModule, values: dict[str, str]) -> Iterator[tuple[Path, str | bytes]]:
     module = Path("modules") / wanted.name
     for group in ("every", wanted.kind.value):
-        for file in sorted(resources.files("edgeyard.scaffold").joinpath("files", group).iterdir(), key=lambda f: f.name):
+        folder = resources.files("edgeyard.scaffold").joinpath("files", group)
+        for file in sorted(folder.iterdir(), key=lambda f: f.name):
             name = file.name.removesuffix(".txt")
             if name == "Dockerfile.gpu.amd64" and not wanted.gpu:
                 continue

@@ -18,7 +18,8 @@ def read_model(path: Path) -> bytes:
     """The content of an ONNX file that a module can be written around: one input, numbers; InputError otherwise."""
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"--model {path}: has over {MAX_BYTES >> 20} MiB: the scorer fetches large models by its twin")
+            limit = f"has over {MAX_BYTES >> 20} MiB"
+            raise InputError(f"--model {path}: {limit}: the scorer fetches large models by its twin")
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"--model {path} cannot be read: {error.strerror}") from None

@@ -71,7 +71,7 @@ def test_hub_env_exports_what_sdks_need(hub: RunningHub) -> None:
         (("job", "run", "--where", "tags.a = 1", "--desired", "noValue"), ("NAME=VALUE",)),
         (("edge", "set-modules", "--device", "nobody", "no-such-file.json"), ("no-such-file.json",)),
         (("methods", "call", "nobody", "reboot", "--payload", "{"), ("--payload is not JSON",)),
-        (("score", "photo.gif"), ("photo.gif", ".jpg")),
+        (("score", "photo.gif"), ("photo.gif", "cannot be read")),
     ],
 )
 def test_bad_input_gets_one_line_and_exit_code_2(

@@ -8,6 +8,7 @@ import pytest
 
 from edgeyard.cli.exits import DONE
 from edgeyard.cli.main import run
+from edgeyard.cli.render import stdout
 from local_hub.conformance import LEDGER
 
 
@@ -23,7 +24,7 @@ def test_json_has_every_row_with_its_test_and_when_it_was_seen_on_azure(capsys: 
 def test_the_table_names_operation_state_test_and_never(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "1000")
+    monkeypatch.setattr(stdout, "width", 1000)
     assert run(["hub", "conformance"]) == DONE
     text = capsys.readouterr().out
     assert "SEEN ON AZURE" in text
