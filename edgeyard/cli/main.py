@@ -38,9 +38,7 @@ COMMANDS = {
     "methods": _command("methods", "app", "Call direct methods of connected devices and modules."),
     "c2d": _command("c2d", "app", "Send cloud-to-device messages."),
     "groups": _command("groups", "app", "Groups of devices: tag queries with names, kept in a file."),
-    "profiles": _command(
-        "profiles", "app", "Name hubs, so that no key stands in a command or in the shell's history."
-    ),
+    "profiles": _command("profiles", "app", "Name hubs, so that no key stands in a command or in the shell's history."),
     "monitor": _command(
         "monitor",
         "monitor",
