@@ -24,7 +24,7 @@ from edgeyard.cli.set_modules import set_modules
 from iot_core.connection_string import ConnectionString
 from iot_core.errors import InputError
 
-__all__ = ["app"]
+__all__ = ["app", "running_edge"]
 
 app = typer.Typer(no_args_is_help=True, help="Run a local IoT Edge device and look into it.")
 
@@ -93,7 +93,7 @@ def list_modules(
     """
     from local_edge import control
 
-    rows = control.list_modules(_running_edge(device, home))
+    rows = control.list_modules(running_edge(device, home))
     if output is Output.JSON:
         print_json([asdict(row) for row in rows])
     else:
@@ -114,7 +114,7 @@ def logs(
     """
     from local_edge import control
 
-    for piece in control.logs(_running_edge(device, home), module, tail, follow):
+    for piece in control.logs(running_edge(device, home), module, tail, follow):
         print(piece, end="", flush=True)
 
 
@@ -126,11 +126,11 @@ def restart(module: ModuleArgument, device: DeviceOption = None, home: HomeOptio
     """
     from local_edge import control
 
-    control.restart(_running_edge(device, home), module)
+    control.restart(running_edge(device, home), module)
     stdout.print(f"Restarted {module}", markup=False)
 
 
-def _running_edge(device: str | None, home: Path | None) -> Path:
+def running_edge(device: str | None, home: Path | None) -> Path:
     """The home of the edge that a command means; `InputError` when there is none, or more than one to choose from."""
     from local_edge import control
 

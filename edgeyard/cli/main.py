@@ -65,6 +65,11 @@ COMMANDS = {
         "export",
         "Write a deployment for docker compose, for a Kubernetes cluster, or for the az command line.",
     ),
+    "watch": _command(
+        "watch",
+        "watch",
+        "Restart a module of the running local edge within two seconds of a change of its files, until Ctrl-C.",
+    ),
     "build": _command(
         "images", "build", "Build the images of modules for amd64 and arm64, with docker buildx, podman or nerdctl."
     ),
