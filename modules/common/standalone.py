@@ -56,7 +56,8 @@ class StandaloneClient:
         self._input: InputCallback | None = None
         self._connection: ConnectionCallback | None = None
         self._task: asyncio.Task[None] | None = None
-        self._lines: asyncio.Queue[str | None] = asyncio.Queue(AHEAD)
+        self._lines: asyncio.Queue[str | None] = asyncio.Queue()
+        self._room = threading.Semaphore(AHEAD)
 
     def on_desired(self, callback: DesiredCallback) -> None:
         """The desired properties never change here."""
@@ -105,13 +106,15 @@ class StandaloneClient:
         """On a thread of its own: reading standard input blocks."""
         try:
             for line in self._source if self._source is not None else sys.stdin:
-                asyncio.run_coroutine_threadsafe(self._lines.put(line), loop).result()
-            asyncio.run_coroutine_threadsafe(self._lines.put(None), loop)
-        except (RuntimeError, ValueError, asyncio.CancelledError):
+                self._room.acquire()
+                loop.call_soon_threadsafe(self._lines.put_nowait, line)
+            loop.call_soon_threadsafe(self._lines.put_nowait, None)
+        except (RuntimeError, ValueError):
             return  # The loop or the input is closed: the process ends.
 
     async def _take_lines(self) -> None:
         while (line := await self._lines.get()) is not None:
+            self._room.release()
             if line.strip():
                 try:
                     await self._take(line)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -68,6 +69,8 @@ async def test_a_slow_batch_does_not_stop_the_others(container: Any, module: Any
     container.held = "slow"
     async with module(maxWait=0) as running:
         await running.say({"text": "slow"})
+        while not container.batches:
+            await asyncio.sleep(0.01)
         await running.say({"text": "good"})
         [(_, body, _)] = await running.sent(1)
         assert body["text"] == "good"
