@@ -37,6 +37,7 @@ from edgeyard.cli.job_options import (
 )
 from edgeyard.cli.job_recovery import explain, resume, retry, undo
 from edgeyard.cli.job_render import print_line, print_plan, print_report
+from edgeyard.cli.job_rollout import rollout
 from edgeyard.cli.job_run import Order, progress_columns
 from edgeyard.cli.job_watch import cancel, jobs_folder, list_jobs, watch
 from edgeyard.cli.render import Output, print_json, print_note, stderr
@@ -52,6 +53,7 @@ app = typer.Typer(no_args_is_help=True, help="One change for every device that a
 app.command("list")(list_jobs)
 app.command()(watch)
 app.command()(cancel)
+app.command()(rollout)
 app.command()(resume)
 app.command()(retry)
 app.command()(undo)

@@ -12,6 +12,7 @@ from edgeyard.cli.exits import FAILED, PARTLY
 from edgeyard.cli.hubs import HomeOption, HubOption, TargetHub, YesOption, confirm_change, find_hub, run_async
 from edgeyard.cli.job_options import BudgetOption, TierOption, capacity_of
 from edgeyard.cli.job_render import describe, print_line, print_report
+from edgeyard.cli.job_rollout import check_waves
 from edgeyard.cli.job_run import PATH_NOTE, Shown, progress_columns, sender, stopping
 from edgeyard.cli.job_status import StatusFile
 from edgeyard.cli.job_watch import jobs_folder, stop_file
@@ -146,6 +147,7 @@ def _go_on(
     folder = jobs_folder(home)
     with Journal.open(folder, job_id) as journal:
         _check_hub(journal, target)
+        check_waves(journal, verb)
         confirm_change(target, f"{verb} {job_id}: {describe(journal.head.spec)}", yes=yes)
         capacity = capacity_of(target, tier, budget)
         report = run_async(_carry_on(target, journal, capacity, timeout, verb == "retry", output is Output.JSON))

@@ -13,6 +13,8 @@ from hub_tools.jobs.job_service import JobFailedError
 from hub_tools.jobs.outcomes import DeviceState, Outcome
 from hub_tools.jobs.paths import Path, make_path
 from hub_tools.jobs.planning import NoDeviceMatchesError, PlanDriftError, make_plan
+from hub_tools.jobs.rollout import Rollout
+from hub_tools.jobs.rollout_run import run_rollout
 from hub_tools.jobs.runner import JobInterruptedError, JobProgress, JobReport, Phase, run_job
 from hub_tools.jobs.throttles import Capacity
 from hub_tools.jobs.window import Window
@@ -32,9 +34,11 @@ __all__ = [
     "Phase",
     "Plan",
     "PlanDriftError",
+    "Rollout",
     "TwinPath",
     "Window",
     "make_path",
     "make_plan",
     "run_job",
+    "run_rollout",
 ]

@@ -1,0 +1,361 @@
+"""`edgeyard job rollout`: a job in waves, with gates between them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeyard.cli.exits import FAILED, PARTLY
+from edgeyard.cli.hubs import HomeOption, HubOption, TargetHub, YesOption, find_hub, run_async
+from edgeyard.cli.job_options import (
+    AllOption,
+    BetweenOption,
+    BudgetOption,
+    ConfirmOption,
+    DesiredOption,
+    ExpiresOption,
+    GroupOption,
+    GroupsOption,
+    ReasonOption,
+    SchemaOption,
+    TagOption,
+    TierOption,
+    TzOption,
+    WhereOption,
+    capacity_of,
+    job_of,
+)
+from edgeyard.cli.job_render import print_line
+from edgeyard.cli.job_run import MANY_DEVICES, PATH_NOTE, Order, stopping
+from edgeyard.cli.job_status import StatusFile
+from edgeyard.cli.job_watch import jobs_folder, stop_file
+from edgeyard.cli.render import Output, stdout
+from hub_tools.jobs.forecast import BULK, DIRECT
+from hub_tools.jobs.journal import Journal
+from hub_tools.jobs.paths import make_path
+from hub_tools.jobs.planning import make_plan
+from hub_tools.jobs.population import count
+from hub_tools.jobs.resume import never_written
+from hub_tools.jobs.rollout import PLAN_NOTE, Rollout, is_rollout
+from hub_tools.jobs.rollout_file import read_rollout_file
+from hub_tools.jobs.rollout_run import RolloutProgress, RolloutReport, WaveOffer, run_rollout
+from hub_tools.jobs.rollout_states import ENDED, NOTE, RolloutState, Step
+from hub_tools.jobs.runner import JobProgress
+from hub_tools.jobs.settings_check import check_values
+from hub_tools.jobs.throttles import Capacity
+from hub_tools.service import HubService
+from iot_core.errors import InputError
+
+__all__ = ["check_waves", "rollout"]
+
+WHOLE = "100%"
+STATUS_EVERY_S = 0.5
+
+
+def rollout(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE.py", help="A rollout in Python instead of options.", show_default=False),
+    ] = None,
+    where: WhereOption = None,
+    group: GroupOption = None,
+    groups: GroupsOption = Path("groups.yaml"),
+    every: AllOption = False,
+    desired: DesiredOption = None,
+    tag: TagOption = None,
+    canary: Annotated[int | None, typer.Option(help="So many devices first.", min=1, show_default=False)] = None,
+    waves: Annotated[
+        str | None,
+        typer.Option(
+            help="Devices that have the change after each wave, counts or per cent. Default: 10%,50%,100%.",
+            show_default=False,
+        ),
+    ] = None,
+    bake: Annotated[
+        str | None, typer.Option(help="Wait so long between waves: 90s, 30m, 2h.", show_default=False)
+    ] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="After each wave: 'success >= 95%', 'acknowledged >= 90%', a SELECT COUNT() that must give 0, or a "
+            "condition for every device of the wave; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    abort_if: Annotated[
+        str | None,
+        typer.Option(help="End when more devices fail: 5%, or '5% of 20' for a least sample.", show_default=False),
+    ] = None,
+    approve: Annotated[bool, typer.Option("--approve", help="Ask before each wave.")] = False,
+    rate: Annotated[float | None, typer.Option(help="Not more devices a second.", show_default=False)] = None,
+    salt: Annotated[
+        str | None, typer.Option(help="Cohorts by this text; default: others each time.", show_default=False)
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="JOB", help="Go on with a rollout that stands still.", show_default=False)
+    ] = None,
+    confirm: ConfirmOption = None,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Await no acknowledgements.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds that connected devices have to acknowledge.", min=0)] = 60.0,
+    expires: ExpiresOption = None,
+    between: BetweenOption = None,
+    tz: TzOption = None,
+    reason: ReasonOption = None,
+    schema: SchemaOption = None,
+    tier: TierOption = None,
+    budget: BudgetOption = WHOLE,
+    path: Annotated[str, typer.Option(help="direct or bulk.")] = DIRECT,
+    output: Annotated[Output, typer.Option("--output", "-o", help="Text, or one line of JSON for each event.")] = (
+        Output.TABLE
+    ),
+    hub: HubOption = None,
+    home: HomeOption = None,
+    yes: YesOption = False,
+) -> None:
+    """Change devices in waves: a few first, then more, as long as the gates between the waves hold.
+
+    Example: edgeyard job rollout --all --desired reportingInterval=2 --canary 5 --bake 30m --abort-if "5% of 20"
+
+    Exit codes: 0 all followed, 1 failed, 2 wrong use, 3 it stands still or some devices did not follow.
+    """
+    if path not in (DIRECT, BULK):
+        raise InputError(f"--path {path}: a rollout goes by direct or bulk; no query can name a wave's devices")
+    job_values = (where, group, every or None, desired, tag, confirm, expires, between, tz, reason, no_wait or None)
+    wave_values = (canary, waves, bake, require, abort_if, approve or None, rate, salt)
+    folder = jobs_folder(home)
+    given = any(value is not None for value in (*job_values, *wave_values)) or (file is not None and resume is not None)
+    if given and (file is not None or resume is not None):
+        raise InputError(f"{file or '--resume'} says what the rollout is: leave out what it holds already")
+    planned: Rollout | None
+    if resume is not None:
+        planned = None
+    elif file is not None:
+        planned = read_rollout_file(file)
+    else:
+        spec = job_of(
+            file=None,
+            where=where,
+            group=group,
+            groups=groups,
+            every=every,
+            desired=desired,
+            tag=tag,
+            method=None,
+            payload=None,
+            c2d=None,
+            confirm=confirm,
+            no_wait=no_wait,
+            start=None,
+            expires=expires,
+            between=between,
+            tz=tz,
+            reason=reason,
+        )
+        planned = _of_options(Rollout(spec), canary, waves, bake, require, abort_if, approve, rate, salt)
+    target = find_hub(hub, home=home)
+    order = RolloutOrder(
+        target=target,
+        capacity=capacity_of(target, tier, budget),
+        path=path,
+        timeout_s=timeout,
+        yes=yes,
+        lines=output is Output.JSON,
+        folder=folder,
+    )
+    if planned is None:
+        report = run_async(order.go_on(resume or ""))
+    else:
+        report = run_async(order.begin(planned, check_values(planned.spec, schema)))
+    _print_report(report, lines=order.lines)
+    if not report.complete:
+        raise typer.Exit(PARTLY if report.partly and report.state is not RolloutState.ABORTED else FAILED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutOrder:
+    """What the operator said about a rollout, beside what it is."""
+
+    target: TargetHub
+    capacity: Capacity | None
+    path: str
+    timeout_s: float
+    yes: bool
+    lines: bool
+    folder: Path
+
+    async def begin(self, rollout: Rollout, checked: str) -> RolloutReport:
+        """Begin a new rollout."""
+        spec = rollout.spec
+        async with AsyncExitStack() as stack:
+            service = await stack.enter_async_context(self.target.service())
+            found = await make_plan(service, spec, capacity=self.capacity, checked=checked, path=self.path, quick=True)
+            self.agree(rollout, found.matched)
+            journal = stack.enter_context(Journal.create(self.folder, spec, host_name=self.target.host_name))
+            journal.note(PATH_NOTE, path=self.path, plain=found.convention == "reported value")
+            return await self._carry_out(stack, service, rollout, journal)
+
+    async def go_on(self, job_id: str) -> RolloutReport:
+        """Go on with a rollout that has a journal."""
+        async with AsyncExitStack() as stack:
+            journal = stack.enter_context(Journal.open(self.folder, job_id))
+            if journal.head.host_name not in ("", self.target.host_name):
+                raise InputError(f"{job_id} was begun on {journal.head.host_name}, and this is {self.target.host_name}")
+            rollout = _rollout_of(journal)
+            service = await stack.enter_async_context(self.target.service())
+            self.agree(rollout, await count(service, rollout.spec.where))
+            return await self._carry_out(stack, service, rollout, journal)
+
+    def agree(self, rollout: Rollout, matched: int) -> None:
+        """Ask as `run` does; InputError where nobody may say yes to so many devices beforehand."""
+        if self.yes:
+            if not self.target.local and matched >= MANY_DEVICES and not rollout.by_hand:
+                raise InputError(
+                    f"this would change {matched:,} devices of {self.target.host_name}: for {MANY_DEVICES} or more "
+                    "--yes needs a rollout that somebody approves wave by wave (--approve)"
+                )
+            return
+        order = Order(
+            target=self.target,
+            spec=rollout.spec,
+            capacity=self.capacity,
+            checked="",
+            path=self.path,
+            planned=None,
+            drift=0.0,
+            timeout_s=self.timeout_s,
+            yes=False,
+            lines=self.lines,
+            folder=self.folder,
+        )
+        order.agree(matched)
+
+    async def _carry_out(
+        self, stack: AsyncExitStack, service: HubService, rollout: Rollout, journal: Journal
+    ) -> RolloutReport:
+        spec, way = rollout.spec, journal.last(PATH_NOTE)
+        stop = await stack.enter_async_context(stopping(stop_file(self.folder, spec.job_id)))
+        status = StatusFile(self.folder, spec.job_id)
+        report = await run_rollout(
+            service,
+            rollout,
+            make_path(
+                way.get("path", self.path),
+                service,
+                spec,
+                capacity=self.capacity,
+                most_per_second=rollout.most_per_second,
+            ),
+            journal=journal,
+            capacity=self.capacity,
+            timeout_s=self.timeout_s,
+            plain=bool(way.get("plain")),
+            approve=_ask,
+            on_step=self._show,
+            on_progress=_now_and_then(status),
+            stop=stop,
+        )
+        status.write(report.to_json())
+        return report
+
+    def _show(self, step: RolloutProgress) -> None:
+        if self.lines:
+            print_line(step.to_json())
+        elif text := _step_text(step):
+            stdout.print(text, markup=False, soft_wrap=True)
+
+
+def check_waves(journal: Journal, verb: str) -> None:
+    """Refuse to finish a rollout as if it were a job without waves; InputError."""
+    job_id = journal.head.spec.job_id
+    if not is_rollout(job_id) and not journal.last(PLAN_NOTE):
+        return
+    over = Step.from_json(journal.last(NOTE)).state in ENDED
+    if verb == "resume" or not over or never_written(journal):
+        raise InputError(
+            f"{job_id} is a rollout, and {verb} knows no waves: go on with edgeyard job rollout --resume {job_id}"
+        )
+
+
+def _of_options(
+    rollout: Rollout,
+    canary: int | None,
+    waves: str | None,
+    bake: str | None,
+    require: list[str] | None,
+    abort_if: str | None,
+    approve: bool,
+    rate: float | None,
+    salt: str | None,
+) -> Rollout:
+    rollout = rollout if waves is None else rollout.then_waves(waves)
+    rollout = rollout if canary is None else rollout.canary(canary)
+    rollout = rollout if bake is None else rollout.bake(bake)
+    for text in require or []:
+        rollout = rollout.require(text)
+    rollout = rollout if abort_if is None else rollout.abort_if(abort_if)
+    rollout = rollout if rate is None else rollout.at_most(rate)
+    rollout = rollout if salt is None else rollout.salted(salt)
+    return rollout.approve() if approve else rollout
+
+
+def _rollout_of(journal: Journal) -> Rollout:
+    spec, plan = journal.head.spec, journal.last(PLAN_NOTE)
+    if plan:
+        return Rollout.from_json(spec, plan)
+    if is_rollout(spec.job_id):
+        raise InputError(f"{spec.job_id} was cut off before its first step, and nothing was changed: begin another")
+    raise InputError(f"{spec.job_id} has no waves: edgeyard job resume {spec.job_id}")
+
+
+async def _ask(offer: WaveOffer) -> bool:
+    """Whether somebody at the terminal wants the wave; nobody there does not."""
+    if not sys.stdin.isatty():
+        return False
+    return typer.confirm(f"Begin wave {offer.number} of {offer.of}, {offer.devices:,} more devices?", err=True)
+
+
+def _now_and_then(status: StatusFile) -> Callable[[JobProgress], None]:
+    last = 0.0
+
+    def write(progress: JobProgress) -> None:
+        nonlocal last
+        if time.monotonic() - last >= STATUS_EVERY_S:
+            last = time.monotonic()
+            status.write(progress.to_json())
+
+    return write
+
+
+def _step_text(step: RolloutProgress) -> str:
+    """A line for what somebody at a terminal wants to know of a step; "" for nothing."""
+    counts = ", ".join(f"{number:,} {state.value}" for state, number in step.states.items() if number) or "no devices"
+    wave = f"wave {step.wave} of {step.of}"
+    if step.state is RolloutState.RUNNING:
+        return f"{wave}: begins"
+    if step.state is RolloutState.BAKING:
+        until = time.strftime("%H:%M:%S", time.localtime(step.until))
+        return f"{wave}: {counts}; its gates are looked at at {until}"
+    return ""
+
+
+def _print_report(report: RolloutReport, *, lines: bool) -> None:
+    if lines:
+        print_line(report.to_json())
+        return
+    counts = ", ".join(f"{number:,} {state.value}" for state, number in report.states.items() if number)
+    cause = f": {report.cause}" if report.cause else ""
+    stdout.print(f"{report.job_id} is {report.state.value}{cause}", markup=False, soft_wrap=True)
+    stdout.print(f"  {report.matched:,} devices matched; {counts or 'none changed'}", markup=False, soft_wrap=True)
+    if report.state not in ENDED:
+        stdout.print(f"  go on with: edgeyard job rollout --resume {report.job_id}", markup=False, soft_wrap=True)
+    elif not report.complete:
+        stdout.print(
+            f"  edgeyard job retry {report.job_id} for those that failed, or undo", markup=False, soft_wrap=True
+        )

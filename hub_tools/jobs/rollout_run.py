@@ -1,0 +1,362 @@
+"""Carries a rollout out, wave by wave. Each step is on disk in the job's journal before it takes effect.
+
+A rollout that was cut off at any point goes on from the last step noted: devices of the wave that the journal knows
+are finished as `resume` finishes a job, the others of the wave follow, and no device is in two waves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hub_tools.groups import EVERY_DEVICE
+from hub_tools.jobs.cohorts import ranked, targets
+from hub_tools.jobs.gates import judge
+from hub_tools.jobs.journal import Journal
+from hub_tools.jobs.outcomes import FINAL, DeviceState, Outcome, Tally
+from hub_tools.jobs.paths import Path
+from hub_tools.jobs.planning import NoDeviceMatchesError, nobody
+from hub_tools.jobs.population import QUERY_BUDGET_CHARACTERS, DeviceRow, id_conditions, read_devices
+from hub_tools.jobs.resume import resume_job
+from hub_tools.jobs.rollout import PLAN_NOTE, Rollout
+from hub_tools.jobs.rollout_states import ENDED, NOTE, RolloutEvent, RolloutState, Step, next_step
+from hub_tools.jobs.runner import HOLDS, SECTION_VERSION, JobInterruptedError, JobProgress, Remaining, carry_on
+from hub_tools.jobs.throttles import Capacity, query_pace
+from hub_tools.jobs.timing import Timing
+from hub_tools.service import HubService, Json
+from iot_core.errors import InputError
+
+__all__ = ["RolloutProgress", "RolloutReport", "WaveOffer", "run_rollout"]
+
+LOOK_S = 1.0
+"""How often a rollout that waits looks whether it shall stop."""
+LEAST_ROOM = 400
+_GOOD = (DeviceState.ACKNOWLEDGED, DeviceState.SKIPPED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveOffer:
+    """A wave that may begin: its number from 1, of how many, and the devices that get the change in it."""
+
+    number: int
+    of: int
+    devices: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutProgress:
+    """A step that was taken, and the devices of its wave by state."""
+
+    state: RolloutState
+    wave: int
+    of: int
+    states: Mapping[DeviceState, int]
+    cause: str = ""
+    until: float | None = None
+
+    def to_json(self) -> Json:
+        """One line of `--output json`."""
+        states = {state.value: number for state, number in self.states.items() if number}
+        line = {"event": "rollout", "state": self.state.value, "wave": self.wave, "of": self.of, "states": states}
+        return {**line, "cause": self.cause or None, "until": self.until}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutReport:
+    """Where a rollout stands when its run is over: done, aborted, held by a gate, or paused."""
+
+    job_id: str
+    state: RolloutState
+    cause: str
+    wave: int
+    of: int
+    matched: int
+    states: Mapping[DeviceState, int]
+    awaited: bool
+
+    @property
+    def complete(self) -> bool:
+        """Whether all waves are over and every device of them followed."""
+        good = (*_GOOD, *(() if self.awaited else (DeviceState.WRITTEN,)))
+        return self.state is RolloutState.DONE and all(state in good for state, n in self.states.items() if n)
+
+    @property
+    def partly(self) -> bool:
+        """Whether any device has the change."""
+        return any(self.states.get(state, 0) for state in (*_GOOD, DeviceState.WRITTEN))
+
+    def to_json(self) -> Json:
+        """The last line of `--output json`."""
+        return {
+            "event": "report",
+            "job": self.job_id,
+            "state": self.state.value,
+            "cause": self.cause or None,
+            "wave": self.wave,
+            "of": self.of,
+            "matched": self.matched,
+            "states": {state.value: number for state, number in self.states.items() if number},
+            "complete": self.complete,
+        }
+
+
+async def _always(offer: WaveOffer) -> bool:
+    del offer
+    return True
+
+
+async def run_rollout(
+    service: HubService,
+    rollout: Rollout,
+    path: Path,
+    *,
+    journal: Journal,
+    capacity: Capacity | None = None,
+    timeout_s: float = 60.0,
+    plain: bool = False,
+    approve: Callable[[WaveOffer], Awaitable[bool]] = _always,
+    on_step: Callable[[RolloutProgress], None] = lambda step: None,
+    on_progress: Callable[[JobProgress], None] = lambda progress: None,
+    stop: asyncio.Event | None = None,
+    timing: Timing | None = None,
+) -> RolloutReport:
+    """Runs a rollout, or goes on with the one that the journal has, until it ends, a gate holds it, or `stop` is set.
+
+    `approve` is asked before each wave where the rollout wants that. Raises InputError for a rollout that has ended,
+    NoDeviceMatchesError, JobInterruptedError when the hub goes away (go on later), HubError, StoreError.
+    """
+    run = _Run(service, rollout, path, journal, capacity, timing or Timing(), stop or asyncio.Event())
+    run.timeout_s, run.plain = timeout_s, plain
+    run.approve, run.on_step, run.on_progress = approve, on_step, on_progress
+    return await run.carry_out()
+
+
+class _Run:
+    """A rollout under way. In memory: the ids of all matched devices."""
+
+    timeout_s: float
+    plain: bool
+    approve: Callable[[WaveOffer], Awaitable[bool]]
+    on_step: Callable[[RolloutProgress], None]
+    on_progress: Callable[[JobProgress], None]
+
+    def __init__(
+        self,
+        service: HubService,
+        rollout: Rollout,
+        path: Path,
+        journal: Journal,
+        capacity: Capacity | None,
+        timing: Timing,
+        stop: asyncio.Event,
+    ) -> None:
+        self.service, self.rollout, self.path, self.journal = service, rollout, path, journal
+        self.capacity, self.timing, self.stop = capacity, timing, stop
+        self.spec = rollout.spec
+        self.step = Step.from_json(journal.last(NOTE))
+        self.order: list[str] = []
+        self.targets: list[int] = []
+        self.too_many = ""
+
+    @property
+    def awaits(self) -> bool:
+        return self.spec.wait and bool(self.spec.desired or self.spec.confirm)
+
+    @property
+    def last_wave(self) -> bool:
+        return self.step.wave == len(self.targets) - 1
+
+    async def carry_out(self) -> RolloutReport:
+        if self.step.state in ENDED:
+            raise InputError(f"{self.spec.job_id} is {self.step.state.value}: there is nothing left to go on with")
+        await self._read()
+        match self.step.state:
+            case RolloutState.PLANNED:
+                self.journal.note(PLAN_NOTE, **self.rollout.to_json())
+                self._go(RolloutEvent.BEGIN)
+            case RolloutState.PAUSED | RolloutState.HELD:
+                self._go(RolloutEvent.RESUME)
+        while (work := self._work()) is not None:
+            await work()
+        return self._report()
+
+    def _work(self) -> Callable[[], Awaitable[None]] | None:
+        """What is to be done in the present state; None where the run is over."""
+        return {
+            RolloutState.WAITING: self._wait,
+            RolloutState.RUNNING: self._run,
+            RolloutState.BAKING: self._bake,
+            RolloutState.JUDGING: self._judge,
+        }.get(self.step.state)
+
+    def _go(self, event: RolloutEvent, **changes: Any) -> None:
+        step = next_step(self.step, event, **changes)
+        self.journal.note(NOTE, **step.to_json())
+        self.journal.sync()
+        self.step = step
+        counts = Counter(self._wave_states().values())
+        until = step.until if step.state is RolloutState.BAKING else None
+        of = len(self.targets)
+        progress = RolloutProgress(
+            state=step.state, wave=step.wave + 1, of=of, states=counts, cause=step.cause, until=until
+        )
+        self.on_step(progress)
+
+    async def _read(self) -> None:
+        """The ids of the devices, in the order of the cohorts."""
+        pace = query_pace(self.capacity, self.timing)
+        pages = read_devices(self.service, self.spec, pace=pace)
+        found = [row.device_id async for page in pages for row in page.rows]
+        if not found:
+            raise NoDeviceMatchesError(nobody(self.spec))
+        self.order = ranked(found, self.rollout.cohort_salt)
+        self.targets = targets(self.rollout.planned_waves, len(found))
+
+    async def _wait(self) -> None:
+        known = self.journal.standings()
+        of = len(self.targets)
+        offer = WaveOffer(number=self.step.wave + 1, of=of, devices=len(self._fresh(known)))
+        if self.stop.is_set():
+            self._go(RolloutEvent.PAUSE, cause="stopped")
+        elif self.rollout.by_hand and not await self.approve(offer):
+            self._go(RolloutEvent.PAUSE, cause=f"wave {offer.number} was not approved")
+        else:
+            self._go(RolloutEvent.APPROVE, begun=len(known))
+
+    async def _run(self) -> None:
+        try:
+            stopped = await self._wave()
+        except JobInterruptedError as error:
+            raise JobInterruptedError(
+                f"wave {self.step.wave + 1} of {self.spec.job_id} was cut off: {error.__cause__ or error} "
+                f"Go on with: edgeyard job rollout --resume {self.spec.job_id}"
+            ) from error
+        states = self._wave_states()
+        self._check(Counter(standing.state for standing in self.journal.standings().values()))
+        if self.too_many:
+            self._go(RolloutEvent.TOO_MANY_FAILED, cause=self.too_many)
+        elif stopped:
+            self._go(RolloutEvent.PAUSE, cause=stopped)
+        else:
+            bake_s = 0.0 if self.last_wave or not states else self.rollout.bake_s
+            self._go(RolloutEvent.WAVE_ENDED, until=self.timing.clock.now() + bake_s)
+
+    async def _bake(self) -> None:
+        while (left := self.step.until - self.timing.clock.now()) > 0 and not self.stop.is_set():
+            await self.timing.sleep(min(left, LOOK_S))
+        if self.stop.is_set():
+            self._go(RolloutEvent.PAUSE, cause="stopped")
+        else:
+            self._go(RolloutEvent.BAKED)
+
+    async def _judge(self) -> None:
+        cause = await judge(self.rollout.gates, self.service, self._wave_states())
+        if cause:
+            self._go(RolloutEvent.GATE_FAILED, cause=cause)
+        elif self.last_wave:
+            self._go(RolloutEvent.LAST_PASSED)
+        else:
+            self._go(RolloutEvent.GATES_PASSED, wave=self.step.wave + 1, begun=len(self.journal.standings()))
+
+    async def _wave(self) -> str:
+        """Write to the devices of the wave that have not been; why that came to no end, or ""."""
+        if any(state not in FINAL for state in self._wave_states().values()):
+            report = await resume_job(
+                self.service, self.journal, self.path, on_progress=self._watch({}), **self._options()
+            )
+            if report.stopped:
+                return report.stopped
+        known = self.journal.standings()
+        remaining = await self._note(self._fresh(known))
+        if not remaining.to_write:
+            return ""
+        before = Counter(standing.state for standing in known.values())
+        report = await carry_on(
+            self.service,
+            self.spec,
+            self.path,
+            remaining,
+            journal=self.journal,
+            on_progress=self._watch(before),
+            **self._options(),
+        )
+        return report.stopped
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "capacity": self.capacity,
+            "timeout_s": self.timeout_s,
+            "plain": self.plain,
+            "stop": self.stop,
+            "timing": self.timing,
+        }
+
+    def _watch(self, before: Mapping[DeviceState, int]) -> Callable[[JobProgress], None]:
+        """Passes progress on, and stops the wave when too many devices have failed."""
+
+        def look(progress: JobProgress) -> None:
+            self.on_progress(progress)
+            self._check(Counter(before) + Counter(progress.states))
+            if self.too_many:
+                self.stop.set()
+
+        return look
+
+    def _check(self, counts: Mapping[DeviceState, int]) -> None:
+        if self.rollout.abort is not None and not self.too_many:
+            self.too_many = self.rollout.abort.reached(counts, awaited=self.awaits)
+
+    def _fresh(self, known: Mapping[str, Any]) -> list[str]:
+        """Devices of the wave that the journal does not know yet."""
+        return [name for name in self.order[: self.targets[self.step.wave]] if name not in known]
+
+    async def _note(self, devices: list[str]) -> Remaining:
+        """Read what the devices hold now and note it; those that no longer match are left out."""
+        remaining, versions = _Taken(), {}
+        condition = "" if self.spec.where.strip() == EVERY_DEVICE else f" AND ({self.spec.where})"
+        pace = query_pace(self.capacity, self.timing)
+        for ids, _ in id_conditions(devices, budget=max(QUERY_BUDGET_CHARACTERS - len(condition), LEAST_ROOM)):
+            async for page in read_devices(self.service, self.spec, f"{ids}{condition}", pace=pace):
+                for row in page.rows:
+                    remaining.take(self.journal, row)
+                    if self.awaits and row.connected and not row.holds:
+                        versions[row.device_id] = row.version
+                self.journal.sync()
+        matched = remaining.tally.counts.total()
+        return Remaining(matched=matched, tally=remaining.tally, to_write=remaining.to_write, versions=versions)
+
+    def _wave_states(self) -> dict[str, DeviceState]:
+        standings = list(self.journal.standings().items())
+        return {name: standing.state for name, standing in standings[self.step.begun :]}
+
+    def _report(self) -> RolloutReport:
+        return RolloutReport(
+            job_id=self.spec.job_id,
+            state=self.step.state,
+            cause=self.step.cause,
+            wave=self.step.wave + 1,
+            of=len(self.targets),
+            matched=len(self.order),
+            states=Counter(standing.state for standing in self.journal.standings().values()),
+            awaited=self.awaits,
+        )
+
+
+class _Taken:
+    """The devices of a wave as they are noted."""
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self.to_write: list[str] = []
+
+    def take(self, journal: Journal, row: DeviceRow) -> None:
+        journal.before(row.device_id, row.previous, {**row.versions, SECTION_VERSION: row.version})
+        if row.holds:
+            journal.outcome(row.device_id, DeviceState.SKIPPED, HOLDS)
+            self.tally.add(Outcome(device_id=row.device_id, state=DeviceState.SKIPPED, cause=HOLDS))
+            return
+        self.tally.add(Outcome(device_id=row.device_id, state=DeviceState.PENDING))
+        self.to_write.append(row.device_id)
