@@ -65,6 +65,7 @@ COMMANDS = {
         "export",
         "Write a deployment for docker compose, for a Kubernetes cluster, or for the az command line.",
     ),
+    "new": _command("new", "app", "Begin a module of your own."),
     "watch": _command(
         "watch",
         "watch",

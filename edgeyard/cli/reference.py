@@ -29,6 +29,7 @@ _COMPARISON = """
 | `iotedge logs MODULE --tail 20 -f` | `edgeyard edge logs MODULE --tail 20 -f` |
 | `iotedge restart MODULE` | `edgeyard edge restart MODULE` |
 | `iotedgedev start`, `iotedgehubdev start` | `edgeyard edge run DEVICE` |
+| `iotedgedev solution add NAME` | `edgeyard new module NAME` |
 | `az iot edge set-modules -d DEVICE -k FILE` | `edgeyard edge set-modules --device DEVICE FILE` |
 | `az iot hub device-identity create -d DEVICE --ee` | `edgeyard devices create DEVICE --edge` |
 | `az iot hub device-identity connection-string show -d DEVICE` | `edgeyard devices connection-string DEVICE` |
