@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from pathlib import Path as FolderPath
 from typing import Annotated, Any
 
 import typer
@@ -93,7 +94,9 @@ def undo(
     with Journal.open(jobs_folder(home), job_id) as journal:
         _check_hub(journal, target)
         confirm_change(target, f"undo {job_id}: {describe(journal.head.spec)}", yes=yes)
-        report = run_async(_undo(target, journal, capacity_of(target, tier, budget), bar=output is Output.TABLE))
+        report = run_async(
+            _undo(target, journal, capacity_of(target, tier, budget), jobs_folder(home), bar=output is Output.TABLE)
+        )
     if output is Output.JSON:
         print_json(report.to_json())
     else:
@@ -150,7 +153,9 @@ def _go_on(
         check_waves(journal, verb)
         confirm_change(target, f"{verb} {job_id}: {describe(journal.head.spec)}", yes=yes)
         capacity = capacity_of(target, tier, budget)
-        report = run_async(_carry_on(target, journal, capacity, timeout, verb == "retry", output is Output.JSON))
+        report = run_async(
+            _carry_on(target, journal, folder, capacity, timeout, verb == "retry", output is Output.JSON)
+        )
     if output is Output.JSON:
         print_line(report.to_json())
     else:
@@ -167,9 +172,15 @@ def _check_hub(journal: Journal, target: TargetHub) -> None:
 
 
 async def _carry_on(
-    target: TargetHub, journal: Journal, capacity: Capacity | None, timeout_s: float, again: bool, lines: bool
+    target: TargetHub,
+    journal: Journal,
+    folder: FolderPath,
+    capacity: Capacity | None,
+    timeout_s: float,
+    again: bool,
+    lines: bool,
 ) -> JobReport:
-    spec, folder = journal.head.spec, journal.folder.parent
+    spec = journal.head.spec
     way = journal.last(PATH_NOTE)
     async with AsyncExitStack() as stack:
         service = await stack.enter_async_context(target.service())
@@ -194,8 +205,10 @@ async def _carry_on(
         return report
 
 
-async def _undo(target: TargetHub, journal: Journal, capacity: Capacity | None, *, bar: bool) -> UndoReport:
-    folder, job_id = journal.folder.parent, journal.head.spec.job_id
+async def _undo(
+    target: TargetHub, journal: Journal, capacity: Capacity | None, folder: FolderPath, *, bar: bool
+) -> UndoReport:
+    job_id = journal.head.spec.job_id
     async with target.service() as service, stopping(stop_file(folder, job_id)) as stop:
         with Progress(*progress_columns(), console=stderr, transient=True, disable=not bar) as progress:
             task = progress.add_task("puts back", total=None)

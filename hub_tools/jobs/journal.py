@@ -1,7 +1,8 @@
 """The journal of a job: what each device had before, and what became of it, on disk before the next step is taken.
 
-One line an entry, `CRC32 JSON`, in a file that is only ever added to. A process that is killed leaves at most one torn
-line at the end, which is cut off when the journal is opened again. One process works on a job at a time.
+One line an entry, `CRC32 JSON`, only ever added; `storage` says where. A process that is killed leaves at most one torn
+line at the end, which is cut off when the journal is written to again. One process works on a job at a time; anybody
+may look.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
-import zlib
+import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,21 +18,15 @@ from typing import Any
 
 from hub_tools.jobs.job import JobSpec
 from hub_tools.jobs.outcomes import DeviceState
+from hub_tools.jobs.storage import FILE, Jobs, JobStorage, JournalBusyError, checked_line, line_of, storage_of
 from hub_tools.service import Json
 from iot_core.clock import Clock, SystemClock, iso
 from iot_core.errors import InputError, StoreError
-from transport.folder_lock import FolderLock, FolderLockedError
 
-__all__ = ["Before", "Journal", "JournalBusyError", "JournalHead", "Standing"]
+__all__ = ["FILE", "Before", "Journal", "JournalBusyError", "JournalHead", "JournalView", "Standing", "operator_name"]
 
 VERSION = 1
-FILE, LOCK = "journal", "lock"
-LINE_BYTES_MAX = 1_000_000
-"""A longer line is not one of ours; the values of a device together stay under 80,000 bytes."""
-
-
-class JournalBusyError(InputError):
-    """Somebody else works on the job now."""
+UNDO_BEGINS = "undo begins"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,47 +57,111 @@ class Standing:
     undone: str = ""
 
 
-class Journal:
-    """See the module; use as a context manager. Made by `create` or `open`."""
+class JournalView:
+    """A journal to look at, also while somebody works on the job."""
 
-    def __init__(self, folder: Path, head: JournalHead, descriptor: int, lock: FolderLock, clock: Clock) -> None:
-        self.folder = folder
+    def __init__(self, storage: JobStorage, head: JournalHead) -> None:
+        self.storage = storage
         self.head = head
-        self._descriptor = descriptor
-        self._lock = lock
+
+    @classmethod
+    def look(cls, jobs: Path | Jobs, job_id: str) -> JournalView:
+        """The journal of a job; InputError when there is none, StoreError when it is damaged."""
+        storage = _existing(jobs, job_id)
+        return JournalView(storage, _head(storage, job_id))
+
+    def entries(self) -> Iterator[Json]:
+        """The entries in their order; StoreError for damage before the end."""
+        return _entries(self.storage)
+
+    def standings(self) -> dict[str, Standing]:
+        """Every device that was noted, in that order, with the last that is known of it."""
+        found: dict[str, Standing] = {}
+        untouched = Standing(state=DeviceState.PENDING)
+        for entry in self.entries():
+            match entry["k"]:
+                case "before":
+                    found.setdefault(entry["d"], untouched)
+                case "now":
+                    found[entry["d"]] = Standing(state=DeviceState(entry["s"]), cause=entry.get("c", ""))
+                case "undo":
+                    last = found.get(entry["d"], untouched)
+                    found[entry["d"]] = Standing(state=last.state, cause=last.cause, undone=entry["r"])
+        return found
+
+    def befores(self) -> Iterator[Before]:
+        """The devices as they were just before they were written to, one by one, each once."""
+        last = {entry["d"]: place for place, entry in enumerate(self.entries()) if entry["k"] == "before"}
+        for place, entry in enumerate(self.entries()):
+            if entry["k"] == "before" and last[entry["d"]] == place:
+                yield Before(device_id=entry["d"], previous=entry["p"], versions=entry["v"])
+
+    def history(self, device_id: str) -> list[Json]:
+        """The entries of one device, in their order."""
+        return [entry for entry in self.entries() if entry.get("d") == device_id]
+
+    def notes(self, kind: str) -> list[Json]:
+        """All notes of a kind, in their order."""
+        return [entry for entry in self.entries() if entry["k"] == kind]
+
+    def last(self, kind: str) -> Json:
+        """The last note of a kind; {} when there is none."""
+        found: Json = {}
+        for entry in self.entries():
+            if entry["k"] == kind:
+                found = entry
+        return found
+
+
+class Journal(JournalView):
+    """A journal to go on with; use as a context manager. Made by `create` or `open`."""
+
+    def __init__(self, storage: JobStorage, head: JournalHead, clock: Clock) -> None:
+        super().__init__(storage, head)
         self._clock = clock
         self._waiting: list[bytes] = []
 
     @classmethod
-    def create(cls, jobs: Path, spec: JobSpec, *, host_name: str = "", clock: Clock | None = None) -> Journal:
-        """A new journal in `jobs`/JOB; InputError when the job has one already."""
+    def create(
+        cls,
+        jobs: Path | Jobs,
+        spec: JobSpec,
+        *,
+        host_name: str = "",
+        operator: str = "",
+        clock: Clock | None = None,
+    ) -> Journal:
+        """A new journal; InputError when the job has one already."""
         clock = clock or SystemClock()
-        folder = jobs / spec.job_id
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = _locked(folder, spec.job_id)
-        head = JournalHead(spec=spec, operator=_operator(), host_name=host_name, began=iso(clock.now()))
+        storage = storage_of(jobs, spec.job_id)
+        storage.acquire(operator or operator_name())
+        head = JournalHead(
+            spec=spec,
+            operator=operator or operator_name(),
+            host_name=host_name,
+            began=iso(clock.now()),
+        )
         try:
-            descriptor = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        except FileExistsError:
-            lock.release()
-            raise InputError(f"{spec.job_id} has a journal already: edgeyard job resume {spec.job_id}") from None
-        journal = cls(folder, head, descriptor, lock, clock)
-        journal._begin()
+            if not storage.create():
+                raise InputError(f"{spec.job_id} has a journal already: edgeyard job resume {spec.job_id}")
+            journal = cls(storage, head, clock)
+            journal._add_head()
+            journal.sync()
+        except BaseException:
+            storage.release()
+            raise
         return journal
 
     @classmethod
-    def open(cls, jobs: Path, job_id: str, *, clock: Clock | None = None) -> Journal:
+    def open(cls, jobs: Path | Jobs, job_id: str, *, operator: str = "", clock: Clock | None = None) -> Journal:
         """The journal of a job, to go on with it; InputError when there is none, JournalBusyError when another does."""
-        folder = _folder_of(jobs, job_id)
-        lock = _locked(folder, job_id)
+        storage = _existing(jobs, job_id)
+        storage.acquire(operator or operator_name())
         try:
-            head = read_head(jobs, job_id)
-            descriptor = os.open(folder / FILE, os.O_RDWR | os.O_APPEND)
-            os.ftruncate(descriptor, _whole_lines(folder / FILE))
+            return cls(storage, _head(storage, job_id), clock or SystemClock())
         except BaseException:
-            lock.release()
+            storage.release()
             raise
-        return cls(folder, head, descriptor, lock, clock or SystemClock())
 
     def __enter__(self) -> Journal:
         return self
@@ -112,21 +171,22 @@ class Journal:
 
     def close(self) -> None:
         """Bring what waits to the disk and let others work on the job."""
-        self.sync()
-        os.close(self._descriptor)
-        self._lock.release()
+        try:
+            self.sync()
+        finally:
+            self.storage.release()
 
     def start_over(self) -> None:
-        """Forget what was noted of devices; only while nothing has been written to any."""
+        """Forget all but the job itself; only while nothing has been written to any device."""
         self._waiting.clear()
-        os.ftruncate(self._descriptor, 0)
-        self._begin()
+        self._add_head()
+        self.storage.replace(b"".join(self._waiting))
+        self._waiting.clear()
 
-    def _begin(self) -> None:
+    def _add_head(self) -> None:
         head = self.head
-        fields = {"operator": head.operator, "hub": head.host_name, "at": head.began}
+        fields: Json = {"operator": head.operator, "hub": head.host_name, "at": head.began}
         self._add("job", version=VERSION, spec=head.spec.to_json(), **fields)
-        self.sync()
 
     def before(self, device_id: str, previous: Mapping[str, Any], versions: Mapping[str, int | None]) -> None:
         """A device is about to be changed; on disk after the next `sync`."""
@@ -134,133 +194,62 @@ class Journal:
 
     def outcome(self, device_id: str, state: DeviceState, cause: str = "") -> None:
         """A device is in a new state; on disk after the next `sync`."""
-        self._add("now", d=device_id, s=state.value, **({"c": cause} if cause else {}))
+        at = round(self._clock.now(), 1)
+        self._add("now", d=device_id, s=state.value, t=at, **({"c": cause} if cause else {}))
 
     def undone(self, device_id: str, result: str) -> None:
         """What an undo did to a device."""
-        self._add("undo", d=device_id, r=result)
+        self._add("undo", d=device_id, r=result, t=round(self._clock.now(), 1))
 
     def note(self, kind: str, **fields: Any) -> None:
         """An entry of another kind, with the time and who makes it; on disk after the next `sync`."""
-        self._add(kind, at=iso(self._clock.now()), operator=_operator(), **fields)
+        self._add(kind, **{"at": iso(self._clock.now()), "operator": operator_name(), **fields})
 
     def sync(self) -> None:
         """Returns when all that was noted is on disk; StoreError when it cannot be."""
-        if not self._waiting:
-            return
-        try:
-            data = memoryview(b"".join(self._waiting))
-            while data:
-                data = data[os.write(self._descriptor, data) :]
-            os.fsync(self._descriptor)
-        except OSError as error:
-            raise StoreError(f"the journal {self.folder / FILE} cannot be written: {error.strerror}") from error
-        self._waiting.clear()
-
-    def standings(self) -> dict[str, Standing]:
-        """Every device that was noted, in that order, with the last that is known of it."""
-        return standings(self.folder)
-
-    def befores(self) -> Iterator[Before]:
-        """The devices as they were, one by one."""
-        return befores(self.folder)
-
-    def last(self, kind: str) -> Json:
-        """The last note of a kind; {} when there is none."""
-        found: Json = {}
-        for entry in entries(self.folder):
-            if entry["k"] == kind:
-                found = entry
-        return found
+        if self._waiting:
+            self.storage.append(b"".join(self._waiting))
+            self._waiting.clear()
 
     def _add(self, kind: str, **fields: Any) -> None:
         text = json.dumps({"k": kind, **fields}, separators=(",", ":"), ensure_ascii=False).encode()
-        self._waiting.append(b"%08x %s\n" % (zlib.crc32(text), text))
+        self._waiting.append(line_of(text))
 
 
-def read_head(jobs: Path, job_id: str) -> JournalHead:
-    """The first entry of a job's journal; InputError when there is no journal, StoreError when it is damaged."""
-    for entry in entries(_folder_of(jobs, job_id)):
+def operator_name() -> str:
+    """Who works here: `user@machine`."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"user {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _existing(jobs: Path | Jobs, job_id: str) -> JobStorage:
+    storage = storage_of(jobs, job_id)
+    if not storage.exists():
+        raise InputError(f"there is no journal of {job_id} in {storage.place}: it was run elsewhere, or never")
+    return storage
+
+
+def _head(storage: JobStorage, job_id: str) -> JournalHead:
+    for entry in _entries(storage):
         if entry.get("k") != "job" or entry.get("version") != VERSION:
             raise StoreError(f"the journal of {job_id} was written by another version of edgeyard")
         spec = JobSpec.from_json(entry["spec"])
-        return JournalHead(spec=spec, operator=entry["operator"], host_name=entry["hub"], began=entry["at"])
+        return JournalHead(
+            spec=spec,
+            operator=entry["operator"],
+            host_name=entry["hub"],
+            began=entry["at"],
+        )
     raise StoreError(f"the journal of {job_id} is empty: nothing was done")
 
 
-def standings(folder: Path) -> dict[str, Standing]:
-    """See `Journal.standings`."""
-    found: dict[str, Standing] = {}
-    untouched = Standing(state=DeviceState.PENDING)
-    for entry in entries(folder):
-        match entry["k"]:
-            case "before":
-                found.setdefault(entry["d"], untouched)
-            case "now":
-                found[entry["d"]] = Standing(state=DeviceState(entry["s"]), cause=entry.get("c", ""))
-            case "undo":
-                last = found.get(entry["d"], untouched)
-                found[entry["d"]] = Standing(state=last.state, cause=last.cause, undone=entry["r"])
-    return found
-
-
-def befores(folder: Path) -> Iterator[Before]:
-    """See `Journal.befores`."""
-    for entry in entries(folder):
-        if entry["k"] == "before":
-            yield Before(device_id=entry["d"], previous=entry["p"], versions=entry["v"])
-
-
-def entries(folder: Path) -> Iterator[Json]:
-    """The entries in their order; what is torn at the end is left out, StoreError for damage before it."""
-    file = folder / FILE
-    whole = _whole_lines(file)
-    with file.open("rb") as lines:
-        while lines.tell() < whole:
-            entry = _entry(lines.readline(LINE_BYTES_MAX))
-            if entry is None:
-                raise StoreError(f"the journal {file} is damaged before byte {lines.tell():,}")
-            yield entry
-
-
-def _entry(line: bytes) -> Json | None:
-    checksum, _, text = line.rstrip(b"\n").partition(b" ")
-    if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
-        return None
-    entry: Json = json.loads(text)
-    return entry
-
-
-def _whole_lines(file: Path) -> int:
-    """Bytes of the file up to the end of its last whole entry."""
-    size = file.stat().st_size
-    with file.open("rb") as lines:
-        lines.seek(max(0, size - LINE_BYTES_MAX))
-        tail = lines.read()
-    end = size - (len(tail) - tail.rfind(b"\n") - 1)
-    last = tail[: len(tail) - (size - end)].rstrip(b"\n").rpartition(b"\n")[2] + b"\n"
-    return end - len(last) if len(last) > 1 and _entry(last) is None else end
-
-
-def _folder_of(jobs: Path, job_id: str) -> Path:
-    if not job_id or Path(job_id).name != job_id:
-        raise InputError(f"{job_id[:60]!r} is no job id")
-    if not (jobs / job_id / FILE).is_file():
-        raise InputError(f"there is no journal of {job_id} in {jobs}: it was run elsewhere, or never")
-    return jobs / job_id
-
-
-def _locked(folder: Path, job_id: str) -> FolderLock:
-    lock = FolderLock(folder / LOCK)
-    try:
-        lock.acquire()
-    except FolderLockedError as error:
-        raise JournalBusyError(f"{job_id} is being worked on by process {error.holder}: wait, or cancel it") from None
-    return lock
-
-
-def _operator() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"
+def _entries(storage: JobStorage) -> Iterator[Json]:
+    for number, line in enumerate(storage.lines(), start=1):
+        text = checked_line(line)
+        if text is None:
+            raise StoreError(f"the journal in {storage.place} is damaged at line {number:,}")
+        entry: Json = json.loads(text)
+        yield entry

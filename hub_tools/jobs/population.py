@@ -92,6 +92,19 @@ class Columns:
         columns += [f"{'.'.join(map(_quoted, path))} AS w{number}" for number, path in enumerate(self._why)]
         return ", ".join(columns)
 
+    def read_twin(self, twin: Json) -> DeviceRow:
+        """A device of its whole twin, which unlike the index of queries does not lag."""
+        desired = twin["properties"]["desired"]
+        metadata: Any = desired.get("$metadata") or {}
+        names = ("deviceId", "connectionState", "lastActivityTime")
+        row: Json = {name: twin.get(name) for name in names} | {"v": desired.get("$version")}
+        for number, name in enumerate(self._names):
+            row |= {f"d{number}": desired.get(name), f"m{number}": metadata.get(name)}
+            row[f"r{number}"] = (twin["properties"].get("reported") or {}).get(name)
+        row |= {f"t{number}": (twin.get("tags") or {}).get(name) for number, name in enumerate(self._tags)}
+        row |= {f"w{number}": value_at(twin, path) for number, path in enumerate(self._why)}
+        return self.read(row)
+
     def read(self, row: Json) -> DeviceRow:
         """A device of a row that `select` asked for."""
         desired = {name: row.get(f"d{number}") for number, name in enumerate(self._names)}

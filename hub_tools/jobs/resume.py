@@ -1,14 +1,14 @@
 """Going on with a job that was cut off, or again with the devices that failed: none is repeated, none is left out.
 
-A device that was scheduled and of which nothing more is noted is in doubt. A twin can be asked; a method that may have
+A device that was scheduled and of which nothing more is noted is in doubt. A twin can be read (not by a query, whose
+index lags); a method that may have
 been called, or a message that may have been sent, is never done again, and is told as failed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from hub_tools.jobs.job import JobSpec
 from hub_tools.jobs.journal import Journal, Standing
@@ -18,9 +18,10 @@ from hub_tools.jobs.population import DeviceRow, id_conditions, read_devices
 from hub_tools.jobs.runner import SECTION_VERSION, JobProgress, JobReport, Remaining, carry_on
 from hub_tools.jobs.throttles import Capacity
 from hub_tools.jobs.timing import Timing
+from hub_tools.jobs.twins import read_twins
 from hub_tools.service import HubService
 
-__all__ = ["FAILED_STATES", "never_written", "resume_job"]
+__all__ = ["FAILED_STATES", "IN_DOUBT", "never_written", "noted_versions", "resume_job", "rows_of"]
 
 IN_DOUBT = "it was cut off here: it may or may not have been done"
 GONE = "no such device"
@@ -52,7 +53,7 @@ async def resume_job(
     """
     journal.note("retry" if retry else "resume")
     journal.sync()
-    remaining = await _remaining(service, journal, retry=retry)
+    remaining = await _remaining(service, journal, retry=retry, capacity=capacity, timing=timing or Timing())
     return await carry_on(
         service,
         journal.head.spec,
@@ -68,10 +69,15 @@ async def resume_job(
     )
 
 
-async def _remaining(service: HubService, journal: Journal, *, retry: bool) -> Remaining:
+async def _remaining(
+    service: HubService, journal: Journal, *, retry: bool, capacity: Capacity | None, timing: Timing
+) -> Remaining:
     spec, known = journal.head.spec, journal.standings()
     again = [name for name, standing in known.items() if _open(standing, retry=retry)]
     rows = {row.device_id: row async for row in rows_of(service, spec, again)}
+    if spec.kind == "twin":
+        doubtful = [name for name, standing in known.items() if standing.state is DeviceState.SCHEDULED]
+        rows |= await read_twins(service, spec, doubtful, capacity=capacity, timing=timing)
     tally, to_write, versions = Tally(), [], {}
     for name, standing in known.items():
         state, cause = standing.state, standing.cause
@@ -87,14 +93,25 @@ async def _remaining(service: HubService, journal: Journal, *, retry: bool) -> R
         if state in (DeviceState.PENDING, DeviceState.WRITTEN) and name in rows and rows[name].connected:
             versions[name] = rows[name].version
     if spec.kind == "twin":
-        versions |= _noted_versions(
-            journal, {name for name in versions if known[name].state is not DeviceState.PENDING}
-        )
+        versions |= noted_versions(journal, {name for name in versions if known[name].state is not DeviceState.PENDING})
+    if retry and spec.kind == "twin":
+        _note_again(journal, {name: rows[name] for name in to_write if name in rows})
     journal.sync()
     return Remaining(matched=len(known), tally=tally, to_write=to_write, versions=versions)
 
 
-def _noted_versions(journal: Journal, names: set[str]) -> dict[str, int]:
+def _note_again(journal: Journal, rows: Mapping[str, DeviceRow]) -> None:
+    """Note devices before their second write: a later version, and where they have the change what they had before it.
+
+    Else an undo would take the job's own second write for somebody else's.
+    """
+    for before in [before for before in journal.befores() if before.device_id in rows]:
+        row = rows[before.device_id]
+        previous, versions = (before.previous, before.versions) if row.holds else (row.previous, row.versions)
+        journal.before(before.device_id, previous, {**versions, SECTION_VERSION: row.version})
+
+
+def noted_versions(journal: Journal, names: set[str]) -> dict[str, int]:
     """The versions of the desired sections from before the write, of devices that had been written to already."""
     return {
         before.device_id: int(before.versions.get(SECTION_VERSION) or 0)
@@ -128,8 +145,3 @@ async def rows_of(service: HubService, spec: JobSpec, devices: Sequence[str]) ->
         async for page in read_devices(service, spec, condition):
             for row in page.rows:
                 yield row
-
-
-def count_states(journal: Journal) -> Counter[DeviceState]:
-    """Devices of the journal by state."""
-    return Counter(standing.state for standing in journal.standings().values())

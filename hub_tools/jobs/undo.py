@@ -11,11 +11,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from hub_tools.jobs.direct import BULK_AT_ONCE, in_parallel
 from hub_tools.jobs.job import JobSpec, TwinPath
-from hub_tools.jobs.journal import Before, Journal
+from hub_tools.jobs.journal import UNDO_BEGINS, Before, Journal
 from hub_tools.jobs.outcomes import DeviceState
 from hub_tools.jobs.population import Columns, DeviceRow, id_conditions
 from hub_tools.jobs.runner import SECTION_VERSION
@@ -84,7 +83,7 @@ async def undo_job(
     spec = journal.head.spec
     if spec.kind != "twin":
         raise InputError(f"{spec.job_id} called methods or sent messages: that cannot be undone")
-    journal.note("undo begins")
+    journal.note(UNDO_BEGINS)
     journal.sync()
     undo = _Undo(service, journal, spec, _pace(capacity, timing or Timing()))
     known = journal.standings()
@@ -167,7 +166,7 @@ class _Undo:
         for _ in range(ATTEMPTS):
             try:
                 twin = await self._service.get_twin(identity)
-                if reason := self._changed(self._columns.read(_row_of(self._spec, twin)), before):
+                if reason := self._changed(self._columns.read_twin(twin), before):
                     return Undone.CHANGED_SINCE, reason
                 await self._service.patch_twin(identity, _patch(before), etag=str(twin["etag"]))
                 return Undone.RESTORED, ""
@@ -203,15 +202,3 @@ def _merged(low: Json, high: Json) -> Json:
         both = isinstance(value, dict) and isinstance(result.get(name), dict)
         result[name] = _merged(result[name], value) if both else value
     return result
-
-
-def _row_of(spec: JobSpec, twin: Json) -> Json:
-    """A twin as the row that `Columns.select` would give."""
-    desired = twin["properties"]["desired"]
-    row: Json = {"deviceId": twin["deviceId"], "v": desired.get("$version")}
-    metadata: Any = desired.get("$metadata") or {}
-    for number, name in enumerate(spec.desired):
-        row |= {f"d{number}": desired.get(name), f"m{number}": metadata.get(name)}
-    for number, name in enumerate(spec.tags):
-        row[f"t{number}"] = (twin.get("tags") or {}).get(name)
-    return row

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hub_tools.jobs.job import JobSpec
-from hub_tools.jobs.journal import FILE, Journal, JournalBusyError, Standing, read_head
+from hub_tools.jobs.journal import FILE, Journal, JournalBusyError, JournalView, Standing
 from hub_tools.jobs.outcomes import DeviceState
 from iot_core.errors import InputError, StoreError
 
@@ -28,7 +28,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_it_holds_the_job_its_operator_and_every_device(file: Path, tmp_path: Path) -> None:
-    head = read_head(tmp_path, "job-1")
+    head = JournalView.look(tmp_path, "job-1").head
     assert (head.spec, head.host_name, bool(head.operator)) == (SPEC, "hub", True)
     with Journal.open(tmp_path, "job-1") as journal:
         assert journal.standings() == {

@@ -99,6 +99,18 @@ async def test_a_job_cut_off_at_any_step_goes_on_without_repeating_or_leaving_ou
     assert cut or step > 4
 
 
+async def test_a_device_in_doubt_is_asked_itself_since_the_index_lags(tmp_path: Path) -> None:
+    hub = FakeHub(*DEVICES, connected=False)
+    hub.lagging = {name: hub.twin(name) for name in DEVICES}
+    with Journal.create(tmp_path, SPEC) as journal:
+        for name in DEVICES:
+            journal.before(name, {"desired.rate": None, "tags.wave": None}, {"desired": 1})
+        journal.outcome("d1", DeviceState.SCHEDULED)
+    hub.write("d1", SPEC.patch())
+    await resume(hub, tmp_path)
+    assert {section.version for section in hub.desired.values()} == {2}, "each written once"
+
+
 async def test_a_method_that_may_have_been_called_is_never_called_again(tmp_path: Path) -> None:
     hub, spec = FakeHub(*DEVICES), JobSpec(where="*", method=MethodCall(name="reboot"), job_id="job-1")
     with Journal.create(tmp_path, spec) as journal:
@@ -122,6 +134,16 @@ async def test_retry_is_for_those_that_failed_and_no_others(tmp_path: Path) -> N
     again = await resume(hub, tmp_path, retry=True)
     assert again.complete
     assert [call for call in hub.calls if call.startswith("patch")] == ["patch d3", "patch d4"]
+
+
+async def test_what_was_written_a_second_time_is_still_undone(tmp_path: Path) -> None:
+    hub = FakeHub(*DEVICES)
+    hub.answers["d1"] = "no"
+    await done(hub, tmp_path)
+    await resume(hub, tmp_path, retry=True)
+    assert hub.desired["d1"].version == 4
+    assert (await undo(hub, tmp_path)).complete
+    assert rates(hub)["d1"] == 2
 
 
 async def test_a_device_that_is_gone_since_is_told(tmp_path: Path) -> None:

@@ -217,5 +217,6 @@ async def test_a_crash_at_any_step_repeats_and_skips_no_device(tmp_path: Path, a
         if not ended:
             report = await carry_out(hub, folder)
             assert report.complete, f"crash at sync {sync}"
-        assert Counter(hub.calls) == {f"patch d{n}": 1 for n in range(10)}, f"crash at sync {sync}"
+        writes = [call for call in hub.calls if call.startswith("patch")]
+        assert Counter(writes) == {f"patch d{n}": 1 for n in range(10)}, f"crash at sync {sync}"
     assert sync > 20, "the rollout has that many steps on disk"
