@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,9 @@ from iot_core.clock import SystemClock
 from local_hub.config import HubConfig
 from local_hub.home import HubHome
 from local_hub.hub import Hub
-from transport.store import Store
+from transport.store import Durability, Store
 
-__all__ = ["RunningHub", "logins", "register", "running_hub"]
+__all__ = ["RunningHub", "hub_at_rest", "logins", "register", "running_hub"]
 
 HOST = "127.61.8.4"
 API_VERSION = "2021-04-12"
@@ -38,19 +38,29 @@ class RunningHub:
     ready_s: float
 
 
-async def register(home: Path, count: int) -> list[tuple[str, str]]:
-    """Devices in the database of a hub that does not run; (device id, primary key) of each."""
+@contextlib.asynccontextmanager
+async def hub_at_rest(home: Path, host: str, *, durability: Durability = "full") -> AsyncIterator[Hub]:
+    """The hub of a folder without its doors, to fill its database; closed at the end of the block."""
     files = HubHome(home)
     files.create()
-    store = Store.open(files.database, schema=Hub.schema())
-    hub = Hub(store, SystemClock(), HubConfig(home=home, host=HOST))
+    store = Store.open(files.database, schema=Hub.schema(), durability=durability)
+    hub = Hub(store, SystemClock(), HubConfig(home=home, host=host))
     await hub.start()
+    try:
+        yield hub
+    finally:
+        await hub.stop()
+        await store.close()
+
+
+async def register(home: Path, count: int) -> list[tuple[str, str]]:
+    """Devices in the database of a hub that does not run; (device id, primary key) of each."""
     ids = [f"sensor-{number:06}" for number in range(count)]
-    for start in range(0, count, BULK):
-        await asyncio.gather(*(hub.registry.put_device(device_id, {}, None) for device_id in ids[start : start + BULK]))
-    keys = [hub.registry.get_device(device_id)["authentication"]["symmetricKey"]["primaryKey"] for device_id in ids]
-    await hub.stop()
-    await store.close()
+    async with hub_at_rest(home, HOST) as hub:
+        for start in range(0, count, BULK):
+            some = ids[start : start + BULK]
+            await asyncio.gather(*(hub.registry.put_device(device_id, {}, None) for device_id in some))
+        keys = [hub.registry.get_device(device_id)["authentication"]["symmetricKey"]["primaryKey"] for device_id in ids]
     return list(zip(ids, keys, strict=True))
 
 

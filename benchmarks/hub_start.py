@@ -27,11 +27,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.hub_jobs import fill
-from iot_core.clock import SystemClock
-from local_hub.config import HubConfig
+from benchmarks.hub_process import hub_at_rest
 from local_hub.home import HubHome
-from local_hub.hub import Hub
-from transport.store import Store
 
 RESULTS = Path(__file__).with_name("results") / "hub_start.json"
 HOST = "127.61.8.5"
@@ -76,12 +73,8 @@ def row(name: str, runs: Sequence[Run], seconds_of: Callable[[Run], float] = lam
 
 async def register(home: Path, twins: int) -> None:
     """Devices in the database of a hub that does not run."""
-    store = Store.open(HubHome(home).database, schema=Hub.schema(), durability="normal")
-    hub = Hub(store, SystemClock(), HubConfig(home=home, host=HOST))
-    await hub.start()
-    await fill(hub, twins)
-    await hub.stop()
-    await store.close()
+    async with hub_at_rest(home, HOST, durability="normal") as hub:
+        await fill(hub, twins)
 
 
 def start(home: Path) -> Run:

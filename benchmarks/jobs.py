@@ -27,6 +27,7 @@ from typing import Any
 
 from benchmarks.hub_core import RESULTS
 from benchmarks.hub_jobs import ROWS_PER_WRITE, device
+from benchmarks.hub_process import hub_at_rest
 from device.settings import SettingsSession
 from device.simulated import SimulatedSettings
 from hub_tools.jobs import DeviceState, JobSpec, make_path, make_plan, run_job
@@ -34,17 +35,13 @@ from hub_tools.jobs.journal import Journal
 from hub_tools.jobs.undo import undo_job
 from hub_tools.rest import RestHubService
 from iot_core import sas, topics
-from iot_core.clock import SystemClock
 from iot_core.connection_string import ConnectionString
 from iot_core.identity import generate_key
 from iot_core.mqtt import Publish
-from local_hub.config import HubConfig
 from local_hub.home import HubHome
-from local_hub.hub import Hub
 from local_hub.registry.identity_body import authentication_of
 from local_hub.rows import insert
 from transport.mqtt_client import MqttClient
-from transport.store import Store
 
 HOST = "127.61.8.9"
 API_VERSION = "2021-04-12"
@@ -68,17 +65,11 @@ class Row:
 
 async def fill(home: Path, count: int) -> list[tuple[str, str]]:
     """Devices in the database of a hub that does not run; (device id, key) of those that will connect."""
-    files = HubHome(home)
-    files.create()
-    store = Store.open(files.database, schema=Hub.schema())
-    hub = Hub(store, SystemClock(), HubConfig(home=home, host=HOST))
-    await hub.start()
     keys = {number: generate_key() for number in range(0, count, EVERY)}
-    for start in range(0, count, ROWS_PER_WRITE):
-        numbers = range(start, min(start + ROWS_PER_WRITE, count))
-        await hub.store.write(partial(_insert, numbers=numbers, keys=keys))
-    await hub.stop()
-    await store.close()
+    async with hub_at_rest(home, HOST) as hub:
+        for start in range(0, count, ROWS_PER_WRITE):
+            numbers = range(start, min(start + ROWS_PER_WRITE, count))
+            await hub.store.write(partial(_insert, numbers=numbers, keys=keys))
     return [(f"device-{number:07}", key) for number, key in keys.items()]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hub_tools.refusals import refusal_of
-from hub_tools.replies import Reply
+from hub_tools.replies import Reply, method_body
 from hub_tools.retries import pause_before_retry
 from hub_tools.service import BulkResult, HubUnreachableError, Json, MethodResult, QueryPage
 from iot_core import limits
@@ -117,16 +117,10 @@ class SdkHubService:
         response_timeout_s: int = 30,
         connect_timeout_s: int = 0,
     ) -> MethodResult:
-        body = {
-            "methodName": name,
-            "payload": payload,
-            "responseTimeoutInSeconds": response_timeout_s,
-            "connectTimeoutInSeconds": connect_timeout_s,
-        }
+        body = method_body(name, payload, response_timeout_s, connect_timeout_s)
         timeout_s = response_timeout_s + connect_timeout_s + REQUEST_TIMEOUT_S
         invoke = self._of(identity).invoke_method
-        answer = (await self._call(invoke, *_ids(identity), body, repeatable=False, timeout=timeout_s)).object()
-        return MethodResult(status=int(answer.get("status", 0)), payload=answer.get("payload"))
+        return (await self._call(invoke, *_ids(identity), body, repeatable=False, timeout=timeout_s)).method_result()
 
     async def create_job(self, job_id: str, job: Json) -> Json:
         body = {"jobId": job_id, **job}

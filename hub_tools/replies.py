@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hub_tools.service import HubUnreachableError, Json
+from hub_tools.service import HubUnreachableError, Json, MethodResult
 from iot_core.errors import HubError
 from iot_core.hub_errors import ERRORS
 
-__all__ = ["Reply", "error_of"]
+__all__ = ["Reply", "error_of", "method_body"]
 
 ERROR_CODE_HEADER = "iothub-errorcode"
 _PREFIX = re.compile(r"ErrorCode:\s*(?P<name>\w+)\s*;?\s*(?P<text>.*)", re.DOTALL)
@@ -40,6 +40,11 @@ class Reply:
             raise HubUnreachableError(f"The hub's answer (HTTP {self.status}) is not a JSON array.")
         return value
 
+    def method_result(self) -> MethodResult:
+        """The body as a device's answer to a direct method."""
+        answer = self.object()
+        return MethodResult(status=int(answer.get("status", 0)), payload=answer.get("payload"))
+
     def header(self, name: str) -> str | None:
         """A header's value whatever its case."""
         return next((value for key, value in self.headers.items() if key.lower() == name), None)
@@ -49,6 +54,16 @@ class Reply:
             return json.loads(self.body)
         except ValueError:
             return None
+
+
+def method_body(name: str, payload: Any, response_timeout_s: int, connect_timeout_s: int) -> Json:
+    """The body that calls a direct method."""
+    return {
+        "methodName": name,
+        "payload": payload,
+        "responseTimeoutInSeconds": response_timeout_s,
+        "connectTimeoutInSeconds": connect_timeout_s,
+    }
 
 
 def error_of(reply: Reply) -> HubError:

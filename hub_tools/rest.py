@@ -15,7 +15,7 @@ from yarl import URL
 
 from hub_tools.credentials import Credential, PolicyCredential
 from hub_tools.refusals import refusal_of
-from hub_tools.replies import Reply
+from hub_tools.replies import Reply, method_body
 from hub_tools.retries import pause_before_retry
 from hub_tools.service import BulkResult, HubUnreachableError, Json, MethodResult, QueryPage
 from iot_core import limits
@@ -128,18 +128,12 @@ class RestHubService:
         response_timeout_s: int = 30,
         connect_timeout_s: int = 0,
     ) -> MethodResult:
-        body = {
-            "methodName": name,
-            "payload": payload,
-            "responseTimeoutInSeconds": response_timeout_s,
-            "connectTimeoutInSeconds": connect_timeout_s,
-        }
+        body = method_body(name, payload, response_timeout_s, connect_timeout_s)
         timeout_s = response_timeout_s + connect_timeout_s + REQUEST_TIMEOUT_S
         reply = await self.call(
             "POST", f"/twins/{_path(identity)}/methods", body, timeout_s=timeout_s, repeatable=False
         )
-        answer = reply.object()
-        return MethodResult(status=int(answer.get("status", 0)), payload=answer.get("payload"))
+        return reply.method_result()
 
     async def create_job(self, job_id: str, job: Json) -> Json:
         body = {"jobId": job_id, **job}

@@ -18,9 +18,10 @@ from edgeyard.cli.job_run import PATH_NOTE, Shown, progress_columns, sender, sto
 from edgeyard.cli.job_status import StatusFile
 from edgeyard.cli.job_watch import jobs_folder, stop_file
 from edgeyard.cli.render import Output, print_json, print_note, stderr, stdout
+from hub_tools.jobs.explain import Explanation
 from hub_tools.jobs.explain import explain as explain_device
 from hub_tools.jobs.forecast import DIRECT
-from hub_tools.jobs.journal import Journal
+from hub_tools.jobs.journal import Journal, JournalView
 from hub_tools.jobs.paths import make_path
 from hub_tools.jobs.resume import never_written, resume_job
 from hub_tools.jobs.runner import JobReport, run_job
@@ -117,13 +118,13 @@ def explain(
     Example: edgeyard job explain job-0123456789ab thermostat-1
     """
     target = find_hub(hub, home=home)
+    journal = JournalView.look(jobs_folder(home), job_id)
 
-    async def ask() -> Any:
+    async def ask() -> Explanation:
         async with target.service() as service:
-            with Journal.open(jobs_folder(home), job_id) as journal:
-                return journal.head, await explain_device(service, journal, device_id)
+            return await explain_device(service, journal, device_id)
 
-    head, found = run_async(ask())
+    head, found = journal.head, run_async(ask())
     if output is Output.JSON:
         print_json({"job": job_id, "operator": head.operator, "began": head.began, **found.to_json()})
         return

@@ -44,12 +44,12 @@ from hub_tools.jobs.planning import make_plan
 from hub_tools.jobs.population import count
 from hub_tools.jobs.resume import never_written
 from hub_tools.jobs.rollout import PLAN_NOTE, Rollout, is_rollout
-from hub_tools.jobs.rollout_file import read_rollout_file
 from hub_tools.jobs.rollout_run import RolloutProgress, RolloutReport, WaveOffer, run_rollout
 from hub_tools.jobs.rollout_states import ENDED, NOTE, RolloutState, Step
 from hub_tools.jobs.runner import JobProgress
 from hub_tools.jobs.settings_check import check_values
 from hub_tools.jobs.throttles import Capacity
+from hub_tools.programs import value_made_by
 from hub_tools.service import HubService
 from iot_core.errors import InputError
 
@@ -137,7 +137,7 @@ def rollout(
     if resume is not None:
         planned = None
     elif file is not None:
-        planned = read_rollout_file(file)
+        planned = value_made_by(file, "rollout", Rollout)
     else:
         spec = job_of(
             file=None,
@@ -340,8 +340,9 @@ def _step_text(step: RolloutProgress) -> str:
     if step.state is RolloutState.RUNNING:
         return f"{wave}: begins"
     if step.state is RolloutState.BAKING:
-        until = time.strftime("%H:%M:%S", time.localtime(step.until))
-        return f"{wave}: {counts}; its gates are looked at at {until}"
+        if not step.until or step.until <= time.time():
+            return f"{wave}: {counts}"
+        return f"{wave}: {counts}; its gates are looked at {time.strftime('at %H:%M:%S', time.localtime(step.until))}"
     return ""
 
 

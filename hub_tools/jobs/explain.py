@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub_tools.jobs.job import value_at
-from hub_tools.jobs.journal import Before, Journal, Standing
+from hub_tools.jobs.journal import Before, JournalView, Standing
 from hub_tools.jobs.outcomes import DeviceState
 from hub_tools.service import HubService, Json
 from iot_core.errors import HubError
@@ -50,7 +50,7 @@ class Explanation:
         }
 
 
-async def explain(service: HubService, journal: Journal, device_id: str) -> Explanation:
+async def explain(service: HubService, journal: JournalView, device_id: str) -> Explanation:
     """Explains one device; HubError for what the hub refuses, but a device that it does not know is an answer too."""
     spec = journal.head.spec
     standing = journal.standings().get(device_id)
@@ -81,7 +81,7 @@ def _why(standing: Standing, before: Before, now: Json | None, wanted: Json) -> 
     return text
 
 
-async def _now(service: HubService, journal: Journal, device_id: str) -> Json | None:
+async def _now(service: HubService, journal: JournalView, device_id: str) -> Json | None:
     """The touched values as they are; None for no such device."""
     try:
         twin = await service.get_twin(Identity(device_id))

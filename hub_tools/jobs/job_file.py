@@ -16,8 +16,6 @@ In Python, `job` is a JobSpec or a function that returns one.
 from __future__ import annotations
 
 import re
-import runpy
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,8 +25,9 @@ import yaml
 from hub_tools.groups import EVERY_DEVICE, read_groups
 from hub_tools.jobs.job import JobSpec, MethodCall, new_job_id
 from hub_tools.jobs.window import Window
+from hub_tools.programs import value_made_by
 from iot_core.clock import from_iso
-from iot_core.errors import EdgeyardError, InputError
+from iot_core.errors import InputError
 
 __all__ = ["job_from_values", "moment", "read_job_file"]
 
@@ -46,7 +45,7 @@ _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3_600.0, "d": 86_400.0}
 def read_job_file(file: Path, *, now: float) -> JobSpec:
     """The job of a file; InputError with what is wrong and where."""
     if file.suffix == ".py":
-        return _from_program(file)
+        return value_made_by(file, "job", JobSpec)
     try:
         if file.stat().st_size > FILE_BYTES:
             raise InputError(f"{file} is larger than {FILE_BYTES} bytes: that is no job")
@@ -149,25 +148,3 @@ def _window(values: Mapping[str, Any]) -> Window | None:
 def _optional_text(values: Mapping[str, Any], name: str) -> str | None:
     value = values.get(name)
     return None if value is None else str(value)
-
-
-def _from_program(file: Path) -> JobSpec:
-    try:
-        made = runpy.run_path(str(file)).get("job")
-        job = made() if callable(made) else made
-    except EdgeyardError as error:
-        raise InputError(f"{_line(file, error)}: {error}") from None
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error}") from None
-    except Exception as error:
-        raise InputError(f"{_line(file, error)}: {type(error).__name__}: {error}") from None
-    if not isinstance(job, JobSpec):
-        raise InputError(f"{file}: write job = JobSpec(…), or a function job() that returns one")
-    return job
-
-
-def _line(file: Path, error: Exception) -> str:
-    """`FILE:LINE` of the last place in the program itself."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
-    line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else (lines[-1] if lines else None)
-    return f"{file}:{line}" if line else str(file)

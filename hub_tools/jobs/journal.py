@@ -26,7 +26,6 @@ from iot_core.errors import InputError, StoreError
 __all__ = ["FILE", "Before", "Journal", "JournalBusyError", "JournalHead", "JournalView", "Standing", "operator_name"]
 
 VERSION = 1
-UNDO_BEGINS = "undo begins"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,14 +94,6 @@ class JournalView:
         for place, entry in enumerate(self.entries()):
             if entry["k"] == "before" and last[entry["d"]] == place:
                 yield Before(device_id=entry["d"], previous=entry["p"], versions=entry["v"])
-
-    def history(self, device_id: str) -> list[Json]:
-        """The entries of one device, in their order."""
-        return [entry for entry in self.entries() if entry.get("d") == device_id]
-
-    def notes(self, kind: str) -> list[Json]:
-        """All notes of a kind, in their order."""
-        return [entry for entry in self.entries() if entry["k"] == kind]
 
     def last(self, kind: str) -> Json:
         """The last note of a kind; {} when there is none."""

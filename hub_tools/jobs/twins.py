@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from hub_tools.jobs.direct import AGAIN_S, AT_ONCE, THROTTLED, in_parallel
@@ -21,43 +20,24 @@ NOT_FOUND = 404
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Ready:
-    """A twin as it was read."""
-
-    row: DeviceRow
-    etag: str
-
-
 async def read_twins(
     service: HubService, spec: JobSpec, devices: Sequence[str], *, capacity: Capacity | None, timing: Timing
 ) -> dict[str, DeviceRow]:
     """What the twins of these devices hold now, without those that are gone; raises what the service raises."""
     pace = Pace(capacity.rate("twin reads") if capacity else None, timing)
-    return {name: ready.row for name, ready in (await _read_all(service, spec, devices, pace, timing)).items()}
-
-
-async def _read_all(
-    service: HubService, spec: JobSpec, devices: Sequence[str], pace: Pace, timing: Timing
-) -> dict[str, _Ready]:
     columns = Columns(spec)
 
-    async def one(device_id: str) -> _Ready | None:
+    async def one(device_id: str) -> DeviceRow | None:
         await pace.turn()
         try:
-            return await _again(lambda: _read(service, columns, device_id), pace, timing)
+            twin = await _again(lambda: service.get_twin(Identity(device_id)), pace, timing)
         except HubError as error:
             if error.status != NOT_FOUND:
                 raise
             return None
+        return columns.read_twin(twin)
 
-    found = [ready async for ready in in_parallel(devices, one, AT_ONCE) if ready is not None]
-    return {ready.row.device_id: ready for ready in found}
-
-
-async def _read(service: HubService, columns: Columns, device_id: str) -> _Ready:
-    twin = await service.get_twin(Identity(device_id))
-    return _Ready(row=columns.read_twin(twin), etag=str(twin["etag"]))
+    return {row.device_id: row async for row in in_parallel(devices, one, AT_ONCE) if row is not None}
 
 
 async def _again(call: Callable[[], Awaitable[T]], pace: Pace, timing: Timing) -> T:

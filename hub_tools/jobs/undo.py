@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from hub_tools.jobs.direct import BULK_AT_ONCE, in_parallel
 from hub_tools.jobs.job import JobSpec, TwinPath
-from hub_tools.jobs.journal import UNDO_BEGINS, Before, Journal
+from hub_tools.jobs.journal import Before, Journal
 from hub_tools.jobs.outcomes import DeviceState
 from hub_tools.jobs.population import Columns, DeviceRow, id_conditions
 from hub_tools.jobs.runner import SECTION_VERSION
@@ -83,7 +83,7 @@ async def undo_job(
     spec = journal.head.spec
     if spec.kind != "twin":
         raise InputError(f"{spec.job_id} called methods or sent messages: that cannot be undone")
-    journal.note(UNDO_BEGINS)
+    journal.note("undo begins")
     journal.sync()
     undo = _Undo(service, journal, spec, _pace(capacity, timing or Timing()))
     known = journal.standings()

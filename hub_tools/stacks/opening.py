@@ -64,7 +64,7 @@ def default_program() -> Path:
 def open_stack(file: Path, environment: str | None = None, *, name: str | None = None, home: Path) -> OpenedStack:
     """Run a program for an environment, by default the one that was selected last, else `dev`.
 
-    `name` is used in place of the stack's own. Raises StackProgramError and InputError.
+    `name` is used in place of the stack's own. Raises ProgramError and InputError.
     """
     program = load_program(file)
     called = name or _name(program, file)

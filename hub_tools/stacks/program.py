@@ -10,19 +10,17 @@ def program(stack):
 from __future__ import annotations
 
 import re
-import runpy
-import sys
-import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from hub_tools.manifests import Deployment, Layer, secret
+from hub_tools.programs import ProgramError, located, names_in
 from hub_tools.stacks.environments import Environment
 from hub_tools.stacks.policies import DEFAULT_POLICIES, Level, Policy, PolicyFunction, policy
-from iot_core.errors import InputError, ManifestError
+from iot_core.errors import InputError
 
-__all__ = ["Stack", "StackProgramError", "load_policies", "load_program", "run_program"]
+__all__ = ["Stack", "load_policies", "load_program", "run_program"]
 
 FUNCTION = "program"
 POLICIES = "policies.py"
@@ -32,10 +30,6 @@ NAME_LENGTH_MAX = 40
 """Stack, environment, item and version together make a configuration's id, of 128 characters at most."""
 
 Program = Callable[["Stack"], None]
-
-
-class StackProgramError(InputError):
-    """A program that cannot be read or run; the message says where in the file."""
 
 
 class Stack:
@@ -93,12 +87,12 @@ def check_name(name: str, what: str) -> None:
 
 
 def load_program(file: Path) -> Program:
-    """The function `program` of a file; StackProgramError when there is none, or the file does not run."""
+    """The function `program` of a file; ProgramError when there is none, or the file does not run."""
     if not file.is_file():
-        raise StackProgramError(f"there is no file {file}: name the stack's program, such as deployments/stack.py")
-    function = _names_in(file).get(FUNCTION)
+        raise ProgramError(f"there is no file {file}: name the stack's program, such as deployments/stack.py")
+    function = names_in(file).get(FUNCTION)
     if not callable(function):
-        raise StackProgramError(f"{file} has no function {FUNCTION}(stack)")
+        raise ProgramError(f"{file} has no function {FUNCTION}(stack)")
     found: Program = function
     return found
 
@@ -106,55 +100,24 @@ def load_program(file: Path) -> Program:
 def load_policies(folder: Path) -> list[Policy]:
     """The policies that `policies.py` in a folder makes by @policy, in their order; none where there is no such file.
 
-    StackProgramError when it does not run.
+    ProgramError when it does not run.
     """
     file = folder / POLICIES
-    values = _names_in(file).values() if file.is_file() else ()
+    values = names_in(file).values() if file.is_file() else ()
     imported = set(map(id, DEFAULT_POLICIES))
     return [value for value in values if isinstance(value, Policy) and id(value) not in imported]
-
-
-def _names_in(file: Path) -> dict[str, Any]:
-    folder = str(file.parent.resolve())
-    before = set(sys.modules)
-    sys.path.insert(0, folder)
-    try:
-        return runpy.run_path(str(file), run_name="edgeyard_stack")
-    except Exception as error:
-        raise _located(error, file) from None
-    finally:
-        sys.path.remove(folder)
-        _forget(set(sys.modules) - before, folder)
-
-
-def _forget(modules: set[str], folder: str) -> None:
-    """Programs of other folders may import modules of the same names."""
-    for name in modules:
-        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(f"{folder}/"):
-            del sys.modules[name]
 
 
 def run_program(program: Program, stack: Stack, file: Path) -> Stack:
     """Let the program declare its deployments on `stack`, which has the policies of its folder too.
 
-    StackProgramError when it fails or declares nothing.
+    ProgramError when it fails or declares nothing.
     """
     stack.policies += load_policies(file.parent)
     try:
         program(stack)
     except Exception as error:
-        raise _located(error, file) from None
+        raise located(error, file) from None
     if not stack.items:
-        raise StackProgramError(f"{file}: program(stack) declares nothing: use stack.deployment(…) or stack.layer(…)")
+        raise ProgramError(f"{file}: program(stack) declares nothing: use stack.deployment(…) or stack.layer(…)")
     return stack
-
-
-def _located(error: Exception, file: Path) -> StackProgramError:
-    """The error with the last line of the program that it came from."""
-    if isinstance(error, SyntaxError):
-        return StackProgramError(f"{error.filename}:{error.lineno}: {error.msg}")
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if Path(frame.filename).resolve().parent == file.parent.resolve()]
-    where = f"{own[-1].filename}:{own[-1].lineno}" if own else str(file)
-    text = str(error) if isinstance(error, InputError | ManifestError) else f"{type(error).__name__}: {error}"
-    return StackProgramError(f"{where}: {text}")

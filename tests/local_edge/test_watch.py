@@ -51,17 +51,22 @@ async def test_a_saved_change_is_a_new_process_within_two_seconds(
     await wait(lambda: module_pid("one") and module_pid("two"))
     first, other = module_pid("one"), module_pid("two")
     told: list[str] = []
-    stop = threading.Event()
+    looked, stop = threading.Event(), threading.Event()
+
+    def stopped() -> bool:
+        looked.set()  # asked for the first time once the files have been looked at
+        return stop.is_set()
+
     watching = asyncio.create_task(
         asyncio.to_thread(
             watch_modules,
             config.home,
             {"one": [folder / "quiet_one"], "two": [folder / "common"]},
             on_restart=lambda name, file, seconds: told.append(f"{name} {file.name}"),
-            stopped=stop.is_set,
+            stopped=stopped,
         )
     )
-    await asyncio.sleep(0.6)
+    await wait(looked.is_set)
     saved = time.monotonic()
     (folder / "quiet_one" / "main.py").write_text("x = 22\n")
     await wait(lambda: module_pid("one") not in (None, first))

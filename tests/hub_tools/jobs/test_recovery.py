@@ -9,7 +9,7 @@ import pytest
 
 from hub_tools.jobs.explain import explain
 from hub_tools.jobs.job import JobSpec, MethodCall
-from hub_tools.jobs.journal import Journal
+from hub_tools.jobs.journal import Journal, JournalView
 from hub_tools.jobs.outcomes import DeviceState
 from hub_tools.jobs.paths import make_path
 from hub_tools.jobs.resume import never_written, resume_job
@@ -235,8 +235,14 @@ async def test_a_method_cannot_be_undone(tmp_path: Path) -> None:
 
 
 async def why(hub: FakeHub, tmp_path: Path, device_id: str) -> str:
-    with Journal.open(tmp_path, "job-1") as journal:
-        return (await explain(service(hub), journal, device_id)).why
+    return (await explain(service(hub), JournalView.look(tmp_path, "job-1"), device_id)).why
+
+
+async def test_a_device_is_explained_while_somebody_works_on_the_job(tmp_path: Path) -> None:
+    hub = FakeHub(*DEVICES)
+    await done(hub, tmp_path)
+    with Journal.open(tmp_path, "job-1"):
+        assert "took the change over" in await why(hub, tmp_path, "d1")
 
 
 async def test_every_device_is_explained(tmp_path: Path) -> None:

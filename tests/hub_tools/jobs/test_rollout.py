@@ -13,7 +13,6 @@ from hub_tools.jobs.gates import Abort, CountQuery, Rate, judge, parse_abort, pa
 from hub_tools.jobs.job import JobSpec, MethodCall
 from hub_tools.jobs.outcomes import DeviceState
 from hub_tools.jobs.rollout import Rollout
-from hub_tools.jobs.rollout_file import read_rollout_file
 from hub_tools.jobs.rollout_states import (
     ENDED,
     TRANSITIONS,
@@ -22,6 +21,7 @@ from hub_tools.jobs.rollout_states import (
     Step,
     next_step,
 )
+from hub_tools.programs import value_made_by
 from hub_tools.service import HubService
 from iot_core.errors import InputError
 from tests.hub_tools.jobs.fake_hub import FakeHub
@@ -171,10 +171,10 @@ def test_a_program_makes_a_rollout(tmp_path: Path) -> None:
         "from hub_tools.jobs import JobSpec\nfrom hub_tools.jobs.rollout import Rollout\n"
         "rollout = Rollout(JobSpec(where='*', desired={'rate': 5})).canary(3)\n"
     )
-    assert read_rollout_file(file).waves == (Wave(count=3),)
+    assert value_made_by(file, "rollout", Rollout).waves == (Wave(count=3),)
     file.write_text("rollout = 1\n")
     with pytest.raises(InputError, match="write rollout ="):
-        read_rollout_file(file)
+        value_made_by(file, "rollout", Rollout)
     file.write_text("\n1 / 0\n")
     with pytest.raises(InputError, match=r"wave\.py:2: ZeroDivisionError"):
-        read_rollout_file(file)
+        value_made_by(file, "rollout", Rollout)

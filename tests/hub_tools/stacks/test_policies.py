@@ -9,11 +9,12 @@ import pytest
 
 from hub_tools.manifests import CreateOptions, Deployment, Layer, Module, RegistryCredential, secret
 from hub_tools.manifests.telling import looks_random
+from hub_tools.programs import ProgramError
 from hub_tools.stacks.environments import Environment
 from hub_tools.stacks.policies import Policy, PolicyContext, check_policies, default_checks, policy, with_own
 from hub_tools.stacks.policies import latest_tags as latest
 from hub_tools.stacks.preview import compute_preview
-from hub_tools.stacks.program import Stack, StackProgramError, load_policies, load_program, run_program
+from hub_tools.stacks.program import Stack, load_policies, load_program, run_program
 from hub_tools.stacks.world import World
 from iot_core.errors import InputError
 from iot_core.manifest.findings import Finding
@@ -183,7 +184,7 @@ def test_policies_that_a_function_makes_are_several() -> None:
 
 def test_a_file_of_policies_that_fails_is_told_by_line(tmp_path: Path) -> None:
     (tmp_path / "policies.py").write_text("x = 1\n1 / 0\n")
-    with pytest.raises(StackProgramError, match=r"policies\.py:2: ZeroDivisionError"):
+    with pytest.raises(ProgramError, match=r"policies\.py:2: ZeroDivisionError"):
         load_policies(tmp_path)
 
 

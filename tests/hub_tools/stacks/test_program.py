@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from hub_tools.manifests import Deployment
+from hub_tools.programs import ProgramError
 from hub_tools.stacks.environments import Environment, read_environments
-from hub_tools.stacks.program import Stack, StackProgramError, load_program, run_program
+from hub_tools.stacks.program import Stack, load_program, run_program
 from iot_core.errors import InputError
 
 PROGRAM = """
@@ -60,12 +61,12 @@ def test_a_program_may_import_what_lies_beside_it(tmp_path: Path) -> None:
     ],
 )
 def test_a_program_that_fails_is_told_by_file_and_line(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(StackProgramError, match=message):
+    with pytest.raises(ProgramError, match=message):
         run(tmp_path, text)
 
 
 def test_a_missing_program_is_told(tmp_path: Path) -> None:
-    with pytest.raises(StackProgramError, match="there is no file"):
+    with pytest.raises(ProgramError, match="there is no file"):
         load_program(tmp_path / "none.py")
 
 
