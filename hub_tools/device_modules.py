@@ -6,11 +6,11 @@ Source: IoT Edge documentation, "Deploy Azure IoT Edge modules with Azure CLI" (
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hub_tools.concurrency import map_bounded
 from hub_tools.deployments import expand_template, read_variables
 from hub_tools.service import HubService
 from hub_tools.stacks.difference import Difference, difference
@@ -23,6 +23,7 @@ from iot_core.manifest.findings import Finding, Severity
 
 __all__ = ["DeviceModules", "ModulesPreview", "preview_modules", "read_device_modules"]
 
+READ_AT_ONCE = 10  # twins of one device; its modules are rarely more
 _BOOKKEEPING = frozenset({"$metadata", "$version"})
 
 
@@ -95,7 +96,7 @@ async def preview_modules(service: HubService, device_id: str, modules: DeviceMo
 async def _twins(service: HubService, device_id: str) -> dict[str, JsonObject]:
     listed = [str(item["moduleId"]) for item in await service.list_modules(device_id)]
     names = list(dict.fromkeys([AGENT, HUB, *listed]))
-    twins = await asyncio.gather(*(service.get_twin(Identity(device_id, name)) for name in names))
+    twins = await map_bounded(lambda name: service.get_twin(Identity(device_id, name)), names, at_once=READ_AT_ONCE)
     return dict(zip(names, twins, strict=True))
 
 

@@ -25,6 +25,7 @@ from edgeyard.cli.selection import (
     selected_for_change,
 )
 from hub_tools.cloud_to_device import CloudMessage, CloudToDevice
+from hub_tools.concurrency import map_bounded
 from hub_tools.groups import EVERY_DEVICE
 from hub_tools.service import HubUnreachableError
 from iot_core.c2d import Ack, Outcome
@@ -161,25 +162,26 @@ async def _send(
     many = fresh_ids and len(devices) > 1
     messages = {device: replace(message, message_id=str(uuid4())) if many else message for device in devices}
     sent = [Sent(device_id=device, message_id=messages[device].message_id) for device in devices]
-    gate = asyncio.Semaphore(SENT_AT_ONCE)
     async with CloudToDevice(target.credential(), ca_file=target.ca_file) as connection:
         waiting = asyncio.create_task(_await_feedback(connection, sent)) if wait_s is not None else None
+        ended = 0
         with progress_bar("messages", len(devices)) as show:
 
             async def send_one(each: Sent) -> None:
-                async with gate:
-                    try:
-                        await connection.send(each.device_id, messages[each.device_id])
-                    except HubUnreachableError:
+                try:
+                    await connection.send(each.device_id, messages[each.device_id])
+                except HubUnreachableError:
+                    raise
+                except EdgeyardError as error:
+                    if len(devices) == 1:
                         raise
-                    except EdgeyardError as error:
-                        if len(devices) == 1:
-                            raise
-                        each.error = error.name if isinstance(error, HubError) else str(error)
-                    show(sum(1 for one in sent if one.error or one is each))
+                    each.error = error.name if isinstance(error, HubError) else str(error)
+                nonlocal ended
+                ended += 1
+                show(ended)
 
             try:
-                await asyncio.gather(*map(send_one, sent))
+                await map_bounded(send_one, sent, at_once=SENT_AT_ONCE)
                 if waiting is not None:
                     await asyncio.wait({waiting}, timeout=wait_s)
             finally:

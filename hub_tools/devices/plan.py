@@ -5,11 +5,11 @@ Carrying it out twice is carrying it out once: what holds already is left alone.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from hub_tools.concurrency import map_bounded
 from hub_tools.devices.bulk import BulkProblem, change_in_bulk
 from hub_tools.devices.reading import LineError
 from hub_tools.devices.record import DeviceRecord
@@ -103,7 +103,6 @@ async def plan_import(
 ) -> ImportPlan:
     """Looks at the devices named and says what they take; changes nothing."""
     twins = {str(twin["deviceId"]): twin async for twin in _twins(service, records)}
-    gate = asyncio.Semaphore(READ_AT_ONCE)
 
     async def plan(record: DeviceRecord) -> PlannedDevice:
         twin = twins.get(record.device_id)
@@ -111,10 +110,9 @@ async def plan_import(
             return PlannedDevice(record=record, action=Action.CREATE)
         if not _identity_may_differ(record, twin):
             return _planned(record, twin, None)
-        async with gate:
-            return _planned(record, twin, await service.get_device(record.device_id))
+        return _planned(record, twin, await service.get_device(record.device_id))
 
-    return ImportPlan(devices=list(await asyncio.gather(*map(plan, records))), errors=list(errors))
+    return ImportPlan(devices=await map_bounded(plan, records, at_once=READ_AT_ONCE), errors=list(errors))
 
 
 async def carry_out(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from hub_tools.concurrency import map_bounded
 from hub_tools.devices.reading import FileFormat
 from hub_tools.devices.record import DeviceRecord
 from hub_tools.groups import EVERY_DEVICE
@@ -61,12 +61,9 @@ def _columns(rows: Iterable[dict[str, str]]) -> list[str]:
 
 
 async def _with_keys(service: HubService, records: Sequence[DeviceRecord]) -> list[DeviceRecord]:
-    gate = asyncio.Semaphore(READ_AT_ONCE)
-
     async def read(record: DeviceRecord) -> DeviceRecord:
-        async with gate:
-            identity = await service.get_device(record.device_id)
+        identity = await service.get_device(record.device_id)
         keys = identity.get("authentication", {}).get("symmetricKey") or {}
         return replace(record, primary_key=keys.get("primaryKey"), secondary_key=keys.get("secondaryKey"))
 
-    return list(await asyncio.gather(*map(read, records)))
+    return await map_bounded(read, records, at_once=READ_AT_ONCE)

@@ -8,10 +8,10 @@ property with the value that was desired; or a condition that the operator gives
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from typing import Any
 
+from hub_tools.concurrency import map_bounded
 from hub_tools.jobs.job import JobSpec
 from hub_tools.jobs.outcomes import DeviceState, Outcome
 from hub_tools.jobs.population import PAGE, id_conditions
@@ -173,19 +173,18 @@ async def _read_back(service: HubService, spec: JobSpec, pending: dict[str, int]
     """Ask the twins themselves for the last word of devices that are silent so far, where they are not too many."""
     if len(pending) > READ_BACK_MOST or spec.confirm is not None:
         return []
-    gate = asyncio.Semaphore(READ_BACK_AT_ONCE)
 
     async def read(device_id: str) -> Outcome | None:
-        async with gate:
-            try:
-                properties = (await service.get_twin(Identity(device_id)))["properties"]
-            except (HubError, HubUnreachableError):
-                return None
+        try:
+            properties = (await service.get_twin(Identity(device_id)))["properties"]
+        except (HubError, HubUnreachableError):
+            return None
         desired, reported = properties.get("desired", {}), properties.get("reported", {})
         said = verdict(spec, desired, reported, pending[device_id], plain=plain)
         return None if said is None else _outcome(device_id, said)
 
-    found = [outcome for outcome in await asyncio.gather(*map(read, list(pending))) if outcome is not None]
+    said = await map_bounded(read, list(pending), at_once=READ_BACK_AT_ONCE)
+    found = [outcome for outcome in said if outcome is not None]
     for outcome in found:
         del pending[outcome.device_id]
     return found

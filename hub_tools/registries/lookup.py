@@ -13,12 +13,12 @@ registry in a plant's network), and a deployment must not wait for someone else'
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import aiohttp
 
+from hub_tools.concurrency import map_bounded
 from hub_tools.manifests import Deployment, Layer, Module, RegistryCredential
 from hub_tools.registries.client import Registry, RegistryRefusedError, RegistryUnreachableError
 from hub_tools.registries.reference import DEFAULT_REGISTRY, ImageReference, parse_image, platform_of_tag
@@ -49,7 +49,6 @@ async def missing_images(
     ("1.0-arm64v8") for that one instead. `credentials` are logins by registry, passwords resolved.
     """
     logins = {_host(login.address): login for login in (credentials or {}).values()}
-    limit = asyncio.Semaphore(AT_ONCE)
     async with aiohttp.ClientSession() as session:
         registries: dict[str, Registry] = {}
 
@@ -60,10 +59,9 @@ async def missing_images(
                 return [_finding("I01", use, str(error), "Correct the image.")]
             host = image.registry
             registry = registries.setdefault(host, Registry(host, session, logins.get(host)))
-            async with limit:
-                return await _look_up(use, image, registry, platforms, logged_in=host in logins)
+            return await _look_up(use, image, registry, platforms, logged_in=host in logins)
 
-        found = await asyncio.gather(*(look_up(use) for use in _uses(items)))
+        found = await map_bounded(look_up, _uses(items), at_once=AT_ONCE)
     return [finding for findings in found for finding in findings]
 
 

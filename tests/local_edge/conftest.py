@@ -209,12 +209,17 @@ def agent_reports(service: RestHubService, device_id: str) -> Callable[[], Await
 
 
 @pytest.fixture
-def runs(agent_reports: Callable[[], Awaitable[dict[str, Any]]]) -> Callable[..., Awaitable[bool]]:
-    """Whether $edgeAgent reports all of these modules as running under the last deployment."""
+def runs(
+    agent_reports: Callable[[], Awaitable[dict[str, Any]]], service: RestHubService, device_id: str
+) -> Callable[..., Awaitable[bool]]:
+    """Whether $edgeAgent reports all of these modules as running, and $edgeHub has taken its routes."""
 
     async def check(*names: str) -> bool:
         modules = (await agent_reports()).get("modules", {})
-        return all(modules.get(name, {}).get("runtimeStatus") == "running" for name in names)
+        routed = (await service.get_twin(Identity(device_id, "$edgeHub")))["properties"]
+        return routed["reported"].get("lastDesiredVersion") == routed["desired"]["$version"] and all(
+            modules.get(name, {}).get("runtimeStatus") == "running" for name in names
+        )
 
     return check
 
