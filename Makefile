@@ -31,7 +31,7 @@ layers: setup
 	$(BIN)/lint-imports
 
 unit: setup
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+	sh scripts/pytest-again.sh -n auto --maxprocesses 4 --dist loadfile
 
 format: setup
 	$(BIN)/ruff check --fix .

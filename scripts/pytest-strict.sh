@@ -8,7 +8,7 @@ sed 's/^/  /' scripts/allowed-skips.txt
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 {
-    .venv/bin/pytest -rs "$@" && status=0 || status=$?
+    sh scripts/pytest-again.sh -rs "$@" && status=0 || status=$?
     echo "$status" >"$folder/status"
 } | tee "$folder/output"
 if grep '^SKIPPED ' "$folder/output" | grep -vFf scripts/allowed-skips.txt >"$folder/unexpected"; then

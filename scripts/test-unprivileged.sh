@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 if [ "$(id -u)" != 0 ]; then
-    exec .venv/bin/pytest -m acceptance
+    exec sh scripts/pytest-again.sh -m acceptance
 fi
 
 folder=$(mktemp -d /tmp/edgeyard-unprivileged.XXXXXX)
@@ -29,4 +29,4 @@ if ! can_use "$python"; then
     can_use "$python" || { apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; } >/dev/null
 fi
 as_nobody make --no-print-directory setup PYTHON="$python"
-as_nobody .venv/bin/pytest -m acceptance -p no:cacheprovider
+as_nobody sh scripts/pytest-again.sh -m acceptance
