@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from iot_core.mqtt import Connect, Decoder, Publish, Subscribe, Unsubscribe, encode, encode_puback
+from iot_core.mqtt import Connect, Decoder, Publish, Subscribe, Unsubscribe, encode, encode_pubacks
 from transport.certificates import issue_server_certificate, make_authority
 from transport.mqtt_client import MqttClient
 from transport.mqtt_server import MqttServerProtocol
@@ -61,8 +61,8 @@ class AcknowledgeAll:
     def on_connect(self, connection: MqttServerProtocol, _packet: Connect) -> None:
         connection.accept()
 
-    def on_publish(self, connection: MqttServerProtocol, packet: Publish) -> None:
-        connection.ack(packet.packet_id)
+    def on_publish(self, connection: MqttServerProtocol, packets: Sequence[Publish]) -> None:
+        connection.ack(*[packet.packet_id for packet in packets])
 
     def on_subscribe(self, connection: MqttServerProtocol, _packet: Subscribe) -> None:
         connection.close("this benchmark has no subscriptions")
@@ -191,8 +191,8 @@ def codec_figures() -> list[Figure]:
         return len(decoder.feed(chunk))
 
     def answer(chunk: bytes) -> int:
-        answers = [encode_puback(packet.packet_id) for packet in decoder.feed(chunk) if isinstance(packet, Publish)]
-        return len(b"".join(answers)) // 4
+        answered = [packet.packet_id for packet in decoder.feed(chunk) if isinstance(packet, Publish)]
+        return len(encode_pubacks(answered)) // 4
 
     return [
         Figure(name="decode PUBLISH", layer="no I/O", value=codec_rate(decode), unit="packets/s"),

@@ -16,7 +16,7 @@ from local_hub.changes import Core
 from local_hub.eventhub import Envelope, HubMessage
 from transport.store import Appended
 
-__all__ = ["Done", "Intake", "Sender"]
+__all__ = ["Done", "Intake", "Run", "Sender"]
 
 Done: TypeAlias = Callable[[BaseException | None], None]
 """Called on the event loop once a message is on disk, or with the StoreError for which it is not."""
@@ -34,10 +34,13 @@ class Sender:
     size: int
 
 
+Run: TypeAlias = tuple[Sender, Sequence[bytes]]
+"""The bodies of messages that one sender sent one after another."""
+
+
 class _Taken(NamedTuple):
-    sender: Sender
     enqueued: float
-    body: bytes
+    runs: Sequence[Run]
     done: Done
 
 
@@ -54,27 +57,15 @@ class Intake:
         self._streams: dict[str, list[bytes]] = {}
         self._waiting: list[_Taken] = []
 
-    def take(self, sender: Sender, body: bytes, done: Done) -> None:
-        """Store a message where the routes say; HubError when it cannot be stored, and then ``done`` is not called."""
-        self._begin()
-        if self._core.routing.all_to_built_in:
-            self._streams.setdefault(sender.stream, []).append(sender.envelope.record(self._time, body))
-        else:
-            for one in self._core.routing.appended(sender.envelope.message(self._time, body)):
-                self._streams.setdefault(one.stream, []).extend(one.records)
-        self._waiting.append(_Taken(sender, self._time, body, done))
+    def take(self, runs: Sequence[Run], done: Done) -> None:
+        """Store messages where the routes say, all or none of them; ``done`` is called once, for all.
 
-    def take_all(self, messages: Sequence[tuple[Sender, bytes]], done: Done) -> None:
-        """Store messages together, all or none of them; ``done`` is called once, for all. HubError as for ``take``."""
+        HubError when one cannot be stored, and then ``done`` is not called.
+        """
         self._begin()
-        appended = [one for sender, body in messages for one in self._routed(sender, body)]
-        for stream, records in appended:
+        for stream, records in [one for run in runs for one in self._routed(*run)]:
             self._streams.setdefault(stream, []).extend(records)
-        last = len(messages) - 1
-        self._waiting += [
-            _Taken(sender, self._time, body, done if number == last else _nobody_waits)
-            for number, (sender, body) in enumerate(messages)
-        ]
+        self._waiting.append(_Taken(self._time, runs, done))
 
     async def drained(self) -> None:
         """Return once everything taken so far is on disk and its callers know."""
@@ -89,19 +80,22 @@ class Intake:
             self._time = self._core.event_hub.time()
             asyncio.get_running_loop().call_soon(self._flush)
 
-    def _routed(self, sender: Sender, body: bytes) -> Sequence[tuple[str, Sequence[bytes]]]:
+    def _routed(self, sender: Sender, bodies: Sequence[bytes]) -> Sequence[tuple[str, Sequence[bytes]]]:
         """Streams, and what to append to each."""
         if self._core.routing.all_to_built_in:
-            return ((sender.stream, (sender.envelope.record(self._time, body),)),)
-        message = sender.envelope.message(self._time, body)
-        return [(one.stream, one.records) for one in self._core.routing.appended(message)]
+            return ((sender.stream, sender.envelope.records(self._time, bodies)),)
+        return [
+            (one.stream, one.records)
+            for body in bodies
+            for one in self._core.routing.appended(sender.envelope.message(self._time, body))
+        ]
 
     def _flush(self) -> None:
         if not self._waiting:
             return
         streams, self._streams = self._streams, {}
         waiting, self._waiting = self._waiting, []
-        for identity in {sender.envelope.identity for sender in {taken.sender for taken in waiting}}:
+        for identity in {sender.envelope.identity for sender in _senders(waiting)}:
             self._core.sessions.touch(identity)
         appends = [Appended(stream=name, records=records, stamp=self._time) for name, records in streams.items()]
         try:
@@ -111,17 +105,22 @@ class Intake:
 
     def _settle(self, waiting: list[_Taken], error: BaseException | None) -> None:
         if error is None:
-            for device_id in {sender.envelope.identity.device_id for sender in {taken.sender for taken in waiting}}:
+            for device_id in {sender.envelope.identity.device_id for sender in _senders(waiting)}:
                 self._core.routing.announce(device_id)
-        for sender, enqueued, body, done in waiting:
+        for taken in waiting:
             try:
                 if error is None and self._core.events.wanted:
-                    self._publish(sender.envelope.message(enqueued, body))
-                done(error)
+                    self._tell(taken)
+                taken.done(error)
             except Exception as failure:  # those behind it must hear of theirs
                 context = {"message": "what follows a stored message failed", "exception": failure}
                 asyncio.get_running_loop().call_exception_handler(context)
 
+    def _tell(self, taken: _Taken) -> None:
+        for sender, bodies in taken.runs:
+            for body in bodies:
+                self._publish(sender.envelope.message(taken.enqueued, body))
 
-def _nobody_waits(_error: BaseException | None) -> None:
-    """For all but the last of messages that are stored together."""
+
+def _senders(waiting: list[_Taken]) -> set[Sender]:
+    return {sender for taken in waiting for sender, _ in taken.runs}

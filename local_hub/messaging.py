@@ -15,7 +15,7 @@ from local_hub.auth.authenticator import Principal
 from local_hub.changes import Core
 from local_hub.event_shapes import EventShapes
 from local_hub.eventhub import Envelope, HubMessage
-from local_hub.intake import Done, Intake, Sender
+from local_hub.intake import Done, Intake, Run, Sender
 
 __all__ = ["Messaging"]
 
@@ -37,7 +37,7 @@ class Messaging:
         """
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         sender = self.sender(identity, message, principal)
-        self.take(sender, message.body, partial(_tell, stored))
+        self.take([(sender, (message.body,))], partial(_tell, stored))
         await stored
 
     def sender(self, identity: Identity, like: Message, principal: Principal) -> Sender:
@@ -54,19 +54,14 @@ class Messaging:
         stream = self._core.event_hub.stream_of(identity.device_id)
         return Sender(envelope=Envelope(common), stream=stream, size=like.size - len(like.body))
 
-    def take(self, sender: Sender, body: bytes, done: Done) -> None:
-        """``telemetry`` without a coroutine: ``done`` is called once the message is on disk, or with the StoreError.
+    def take(self, runs: Sequence[Run], done: Done) -> None:
+        """``telemetry`` without a coroutine, for any number of messages: all are stored in one transaction or none.
 
-        HubError MessageTooLarge at once.
+        ``done`` is called once, when they are on disk, or with the StoreError. HubError MessageTooLarge at once.
         """
-        _check_size(sender.size + len(body))
-        self._intake.take(sender, body, done)
-
-    def take_all(self, messages: Sequence[tuple[Sender, bytes]], done: Done) -> None:
-        """``take`` for a batch, at least one message: all are stored in one transaction or, with HubError, none."""
-        for sender, body in messages:
-            _check_size(sender.size + len(body))
-        self._intake.take_all(messages, done)
+        for sender, bodies in runs:
+            _check_size(sender.size + max(map(len, bodies)))
+        self._intake.take(runs, done)
 
     async def drained(self) -> None:
         """Return once every message taken so far is on disk and its sender knows."""

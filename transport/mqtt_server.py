@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from typing import Any, Protocol, cast
 
 from iot_core.errors import LocalProtocolError
@@ -32,7 +32,7 @@ from iot_core.mqtt import (
     Subscribe,
     Unsubscribe,
     encode,
-    encode_puback,
+    encode_pubacks,
 )
 
 __all__ = ["Handler", "MqttServerProtocol", "ServerLimits"]
@@ -69,8 +69,12 @@ class Handler(Protocol):
     def on_connect(self, connection: MqttServerProtocol, packet: Connect) -> None:
         """Call `connection.accept()` or `connection.refuse(code)`, now or later; until then the client has to wait."""
 
-    def on_publish(self, connection: MqttServerProtocol, packet: Publish) -> None:
-        """QoS 1: call `connection.ack(packet.packet_id)`, now or later. QoS 2 arrives too: close, or it never ends."""
+    def on_publish(self, connection: MqttServerProtocol, packets: Sequence[Publish]) -> None:
+        """Publishes that came one after another in one read, at least one.
+
+        QoS 1: call `connection.ack` with each packet id, now or later. QoS 2 arrives too: close, or it never ends.
+        What is behind a publish for which the handler closes the connection is void.
+        """
 
     def on_subscribe(self, connection: MqttServerProtocol, packet: Subscribe) -> None:
         """Answer with `connection.send(SubAck(...))`."""
@@ -131,7 +135,7 @@ class MqttServerProtocol(asyncio.Protocol):
         self._held: list[Packet] = []
         self._out: list[bytes] = []
         # Packet id -> whether the handler is done with it, in the order of arrival.
-        self._unacknowledged: OrderedDict[int, bool] = OrderedDict()
+        self._unacknowledged: dict[int, bool] = {}
         self._batching = False
         self._scheduled = False
         self._heard = 0.0
@@ -198,12 +202,12 @@ class MqttServerProtocol(asyncio.Protocol):
         if self._phase is Phase.OPEN:
             self._send(encode(packet))
 
-    def ack(self, packet_id: int) -> None:
-        """A QoS 1 message is taken over. PUBACKs leave in the order of the messages, not of these calls."""
+    def ack(self, *packet_ids: int) -> None:
+        """QoS 1 messages are taken over. PUBACKs leave in the order of the messages, not of these calls."""
         waiting = self._unacknowledged
-        if packet_id not in waiting:
-            return
-        waiting[packet_id] = True
+        for packet_id in packet_ids:
+            if packet_id in waiting:
+                waiting[packet_id] = True
         self._acknowledge_done()
 
     def forget(self, packet_id: int) -> None:
@@ -213,9 +217,10 @@ class MqttServerProtocol(asyncio.Protocol):
 
     def _acknowledge_done(self) -> None:
         waiting = self._unacknowledged
-        while waiting and waiting[first := next(iter(waiting))]:
-            del waiting[first]
-            self._send(encode_puback(first))
+        if done := list(takewhile(waiting.get, waiting)):
+            for packet_id in done:
+                del waiting[packet_id]
+            self._send(encode_pubacks(done))
         if self._pauses and len(waiting) <= self._limits.max_unacknowledged // 2:
             self._resume(_UNACKNOWLEDGED)
 
@@ -262,16 +267,21 @@ class MqttServerProtocol(asyncio.Protocol):
     # Packets in.
 
     def _take(self, packets: list[Packet]) -> None:
-        for index, packet in enumerate(packets):
-            if self._phase is Phase.OPEN and not self._held:
-                _WHEN_OPEN.get(type(packet), _unexpected)(self, packet)
-            elif self._phase is Phase.NEW:
+        position = 0
+        while position < len(packets) and self._phase is not Phase.CLOSED:
+            packet = packets[position]
+            if self._phase is Phase.NEW:
                 self._connect(packet)
-            elif self._phase is Phase.CLOSED:
+            elif self._phase is Phase.CONNECTING or self._held:
+                self._held.extend(packets[position:])
                 return
+            elif publishes := _publishes(packets, position):
+                self._publish(publishes)
+                position += len(publishes)
+                continue
             else:
-                self._held.extend(packets[index:])
-                return
+                _WHEN_OPEN.get(type(packet), _unexpected)(self, packet)
+            position += 1
 
     def _take_held(self) -> None:
         held, self._held = self._held, []
@@ -294,16 +304,25 @@ class MqttServerProtocol(asyncio.Protocol):
         if self._phase is Phase.CONNECTING:
             self._pause(_CONNECTING)
 
-    def _publish(self, packet: Publish) -> None:
-        if packet.qos == 1:
-            if packet.packet_id in self._unacknowledged:
-                if not packet.dup:
-                    self._end(clean=False, reason=f"packet id {packet.packet_id} is used twice at once")
-                return
-            self._unacknowledged[packet.packet_id] = False
-            if len(self._unacknowledged) > self._limits.max_unacknowledged:
-                self._pause(_UNACKNOWLEDGED)
-        self._handler.on_publish(self, packet)
+    def _publish(self, packets: list[Publish]) -> None:
+        fresh: list[Publish] = []
+        twice: Publish | None = None
+        waiting = self._unacknowledged
+        for packet in packets:
+            if packet.qos == 1:
+                if packet.packet_id in waiting:
+                    if packet.dup:
+                        continue
+                    twice = packet
+                    break
+                waiting[packet.packet_id] = False
+            fresh.append(packet)
+        if len(waiting) > self._limits.max_unacknowledged:
+            self._pause(_UNACKNOWLEDGED)
+        if fresh:
+            self._handler.on_publish(self, fresh)
+        if twice is not None:
+            self._end(clean=False, reason=f"packet id {twice.packet_id} is used twice at once")
 
     def _puback(self, packet: PubAck) -> None:
         self._handler.on_puback(self, packet.packet_id)
@@ -407,12 +426,21 @@ def _name(packet: Packet) -> str:
     return type(packet).__name__.upper()
 
 
+def _publishes(packets: list[Packet], start: int) -> list[Publish]:
+    """The publishes that stand at ``start``, up to the first other packet."""
+    found: list[Publish] = []
+    for packet in islice(packets, start, None):
+        if not isinstance(packet, Publish):
+            break
+        found.append(packet)
+    return found
+
+
 def _unexpected(connection: MqttServerProtocol, packet: Packet) -> None:
     connection.close(f"a client must not send {_name(packet)} now")
 
 
 _WHEN_OPEN: dict[type[Packet], Callable[[MqttServerProtocol, Any], None]] = {
-    Publish: MqttServerProtocol._publish,
     PubAck: MqttServerProtocol._puback,
     Subscribe: MqttServerProtocol._subscribe,
     Unsubscribe: MqttServerProtocol._unsubscribe,

@@ -28,7 +28,7 @@ from iot_core.mqtt import (
     UnsubAck,
     Unsubscribe,
     encode,
-    encode_puback,
+    encode_pubacks,
     encode_publish,
 )
 
@@ -219,7 +219,7 @@ class Session(asyncio.Protocol):
         if self._on_message is not None:
             self._on_message(packet)
         if packet.qos:
-            self._send(encode_puback(packet.packet_id))
+            self._send(encode_pubacks((packet.packet_id,)))
 
     def _take_puback(self, packet: PubAck) -> None:
         acknowledged = self._acks.pop(packet.packet_id, None)

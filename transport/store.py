@@ -108,7 +108,7 @@ class Store:
         left out; what lies before a time is found by it (``transport.store_streams``).
         StoreError: a record is longer than MAX_RECORD_BYTES (nothing is added), or as in ``write``.
         """
-        if any(len(record) > MAX_RECORD_BYTES for record in records):
+        if max(map(len, records), default=0) > MAX_RECORD_BYTES:
             raise StoreError(f"a record for {stream} is longer than {MAX_RECORD_BYTES} bytes")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[int] = loop.create_future()
@@ -122,7 +122,7 @@ class Store:
         ``done`` is called on the event loop, with None once all is on disk or with the StoreError; the calls come in
         the order of the writes. StoreError at once: the store is closed, or a record is longer than MAX_RECORD_BYTES.
         """
-        if any(len(record) > MAX_RECORD_BYTES for each in appends for record in each.records):
+        if any(max(map(len, each.records), default=0) > MAX_RECORD_BYTES for each in appends):
             raise StoreError(f"a record is longer than {MAX_RECORD_BYTES} bytes")
         loop = asyncio.get_running_loop()
         self._writer.submit(AppendAll(appends, done, loop))

@@ -111,11 +111,11 @@ def drop_before(connection: sqlite3.Connection, stream: str, record: int, *, lim
     many were dropped.
     """
     statement = (
-        "DELETE FROM segments WHERE stream = ?1 AND first IN (SELECT first FROM segments WHERE stream = ?1 "
-        "AND first + count <= ?2 AND first < (SELECT MAX(first) FROM segments WHERE stream = ?1) "
-        "ORDER BY first LIMIT ?3)"
+        "DELETE FROM segments WHERE stream = :stream AND first IN (SELECT first FROM segments WHERE stream = :stream "
+        "AND first + count <= :record AND first < (SELECT MAX(first) FROM segments WHERE stream = :stream) "
+        "ORDER BY first LIMIT :limit)"
     )
-    return connection.execute(statement, (stream, record, limit)).rowcount
+    return connection.execute(statement, {"stream": stream, "record": record, "limit": limit}).rowcount
 
 
 def _span(connection: sqlite3.Connection, stream: str, record: int) -> tuple[int, int, float]:

@@ -213,13 +213,18 @@ class Writer:
         return self._ends[stream]
 
     def _write_segments(self, streams: dict[str, _Stream]) -> None:
+        """One statement for all of them: between two, the thread waits for the interpreter."""
+        values: list[object] = []
+        rows = 0
         for name, stream in streams.items():
             first = stream.first
-            for run in split_records(stream.records):
-                if run:
-                    row = (name, first, len(run), stream.written, encode_records(run))
-                    self._connection.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?)", row)
-                    first += len(run)
+            for run in filter(None, split_records(stream.records)):
+                values += (name, first, len(run), stream.written, encode_records(run))
+                first += len(run)
+                rows += 1
+        if rows:
+            places = ", ".join(["(?, ?, ?, ?, ?)"] * rows)
+            self._connection.execute(f"INSERT INTO segments VALUES {places}", values)
 
     def _fail_group(self, group: list[Item], error: Exception) -> None:
         failure = _as_store_error(error, self._path)

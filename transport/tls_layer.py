@@ -13,10 +13,12 @@ import contextlib
 import enum
 import logging
 import ssl
+import sys
 from collections.abc import Callable
 from typing import Any, cast
 
 from transport.tls_engine import RECORD_BYTES, Engine, ServerContext, TlsError
+from transport.tls_records import RecordCounter
 from transport.tls_transport import TlsTransport
 
 __all__ = ["HANDSHAKE_SECONDS", "Phase", "TlsProtocol"]
@@ -29,6 +31,9 @@ DELIVERY_BYTES = 64 * 1024
 """Plaintext gathered for one `data_received` of the inner protocol."""
 LINGER_SECONDS = 3.0
 """How long a closed connection waits for the peer to hang up, so that a reset cannot overtake the last bytes sent."""
+
+_ANY = sys.maxsize
+"""Records that may wait behind the handshake: nobody counted which of them it took."""
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +62,10 @@ class TlsProtocol(asyncio.Protocol):
         "_opened",
         "_ready",
         "_received",
+        "_records",
         "_timeout",
         "_timer",
+        "_unread",
         "inner",
         "inner_transport",
         "outer",
@@ -88,6 +95,9 @@ class TlsProtocol(asyncio.Protocol):
         self._error: TlsError | None = None
         self._held = b""
         self._received = 0
+        self._records = RecordCounter()
+        # Whole records that the engine has and that were not read.
+        self._unread = 0
         self._opened = False
         self._eof = False
         self._eof_told = False
@@ -206,7 +216,7 @@ class TlsProtocol(asyncio.Protocol):
             if self._received > HANDSHAKE_BYTES:
                 raise TlsError(f"more than {HANDSHAKE_BYTES} bytes before the end of the TLS handshake")
             if rest:
-                self._engine.feed(rest[:RECORD_BYTES])
+                self._feed(rest[:RECORD_BYTES])
                 rest = rest[RECORD_BYTES:]
             complete = self._engine.handshake()
             self._flush()
@@ -219,6 +229,7 @@ class TlsProtocol(asyncio.Protocol):
         self._cancel_timer()
         self.phase = Phase.OPEN
         self._opened = True
+        self._unread = _ANY
         self.inner = self._inner_factory()
         self.inner_transport = TlsTransport(self)
         if self._ready is not None and not self._ready.done():
@@ -240,7 +251,6 @@ class TlsProtocol(asyncio.Protocol):
         finally:
             if self.phase is Phase.OPEN and not self._eof_told:
                 self._held = bytes(rest)
-                self._flush()
 
     def _deliver(self, ciphertext: memoryview) -> memoryview:
         """One `data_received` of at most about DELIVERY_BYTES; returns the ciphertext that is left."""
@@ -248,19 +258,30 @@ class TlsProtocol(asyncio.Protocol):
         size = 0
         try:
             while True:
-                while (piece := self._engine.read()) is not None:
+                while self._unread:
+                    piece = self._engine.read()
+                    if piece is None:
+                        self._unread = 0
+                        # A record without data, which the engine may answer.
+                        self._flush()
+                        break
                     if not piece:
                         self._eof = True
                         return ciphertext
+                    self._unread -= 1
                     pieces.append(piece)
                     size += len(piece)
                 if size >= DELIVERY_BYTES or not ciphertext:
                     return ciphertext
-                self._engine.feed(ciphertext[:RECORD_BYTES])
+                self._feed(ciphertext[:RECORD_BYTES])
                 ciphertext = ciphertext[RECORD_BYTES:]
         finally:
             if pieces:
                 self.inner.data_received(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    def _feed(self, ciphertext: memoryview) -> None:
+        self._unread = self._records.ended_in(ciphertext)
+        self._engine.feed(ciphertext)
 
     def _catch_up(self) -> None:
         if self.phase is Phase.OPEN and not self.paused:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from iot_core.mqtt.decoder import Decoder, MalformedPacket
-from iot_core.mqtt.encoder import MAX_REMAINING_LENGTH, encode, encode_puback, encode_publish
+from iot_core.mqtt.encoder import MAX_REMAINING_LENGTH, encode, encode_pubacks, encode_publish
 from iot_core.mqtt.packets import (
     BAD_CREDENTIALS,
     CONNECT_ACCEPTED,
@@ -61,7 +61,7 @@ __all__ = [
     "check_filter",
     "check_topic",
     "encode",
-    "encode_puback",
+    "encode_pubacks",
     "encode_publish",
     "topic_matches",
 ]

@@ -106,7 +106,10 @@ class Decoder:
                 return position
             first, length = data[position], data[position + 1]
             if length > 127:
-                length, start = _long_length(data, position)
+                if start < size and data[start] < 128:
+                    length, start = length & 127 | data[start] << 7, start + 1
+                else:
+                    length, start = _long_length(data, position)
                 if not start:
                     self._needed = size - position + 1
                     self._check_size(self._needed)

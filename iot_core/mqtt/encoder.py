@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from struct import Struct
+from collections.abc import Callable, Sequence
+from struct import Struct, pack
 from typing import Any
 
 from iot_core.errors import LocalProtocolError
@@ -25,7 +25,7 @@ from iot_core.mqtt.packets import (
     Unsubscribe,
 )
 
-__all__ = ["MAX_REMAINING_LENGTH", "encode", "encode_puback", "encode_publish"]
+__all__ = ["MAX_REMAINING_LENGTH", "encode", "encode_pubacks", "encode_publish"]
 
 MAX_REMAINING_LENGTH = 268_435_455
 """Four bytes of seven bits each (section 2.2.3)."""
@@ -42,9 +42,9 @@ def encode(packet: Packet) -> bytes:
     return _ENCODERS[type(packet)](packet)
 
 
-def encode_puback(packet_id: int) -> bytes:
-    """A PUBACK without the value in between; the id must be valid."""
-    return _puback(_PUBACK_HEADER, packet_id)
+def encode_pubacks(packet_ids: Sequence[int]) -> bytes:
+    """PUBACKs without the values in between, one after another; the ids must be valid."""
+    return pack(f">{len(packet_ids)}I", *[_PUBACK_HEADER << 16 | packet_id for packet_id in packet_ids])
 
 
 def encode_publish(packet: Publish) -> bytes:

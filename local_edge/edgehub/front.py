@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -106,10 +106,12 @@ class EdgeHubFront:
             previous.close("another connection of this module took over")
         self._traffic.module_changed(session.client.module)
 
-    def on_publish(self, connection: MqttServerProtocol, packet: Publish) -> None:
-        client = self._client(connection)
-        if client is None:
-            return
+    def on_publish(self, connection: MqttServerProtocol, packets: Sequence[Publish]) -> None:
+        for packet in packets:
+            if client := self._client(connection):
+                self._take(connection, client, packet)
+
+    def _take(self, connection: MqttServerProtocol, client: ModuleClient, packet: Publish) -> None:
         try:
             work = self._meaning(client, packet)
         except MessageError as error:

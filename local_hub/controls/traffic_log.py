@@ -98,19 +98,24 @@ class Recorder:
         self._device = device
         self._line: _Line | None = None
 
-    def note(self, direction: str, what: str, size: int, result: str) -> None:
-        """Something came ("in") or went ("out"); ``result`` is what the other side was told, or will be."""
+    def note(self, direction: str, what: str, size: int, result: str, *, count: int = 1) -> None:
+        """Something came ("in") or went ("out"); ``result`` is what the other side was told, or will be.
+
+        ``size`` is the bytes of all ``count`` of them.
+        """
         now, line = self._log.now(), self._line
         if line is not None and line.what == what and line.result == result and now - line.first < SHARED_S:
             line.last = now
             line.size += size
-            line.count += 1
+            line.count += count
             return
-        self._line = _line(now, self._door, direction, self._identity, what, size, result)
+        self._line = _line(now, self._door, direction, self._identity, what, size, result, count)
         self._log.add(self._device, self._line)
 
 
-def _line(now: float, door: str, direction: str, identity: str, what: str, size: int, result: str) -> _Line:
+def _line(
+    now: float, door: str, direction: str, identity: str, what: str, size: int, result: str, count: int = 1
+) -> _Line:
     return _Line(
         first=now,
         last=now,
@@ -119,6 +124,6 @@ def _line(now: float, door: str, direction: str, identity: str, what: str, size:
         identity=identity,
         what=what,
         size=size,
-        count=1,
+        count=count,
         result=result,
     )

@@ -7,6 +7,7 @@ not those of plain telemetry. What the hub stamps on a message is not stored twi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import orjson
@@ -103,9 +104,10 @@ class Envelope:
         """Whose messages they are."""
         return self._common.identity
 
-    def record(self, enqueued: float, body: bytes) -> bytes:
-        """The record of one message."""
-        return b"".join((b"[", orjson.dumps(enqueued), self._tail, body))
+    def records(self, enqueued: float, bodies: Sequence[bytes]) -> list[bytes]:
+        """The records of messages that came together."""
+        head = b"".join((b"[", orjson.dumps(enqueued), self._tail))
+        return [head + body for body in bodies]
 
     def message(self, enqueued: float, body: bytes) -> HubMessage:
         """One message."""
@@ -114,7 +116,7 @@ class Envelope:
 
 def encode_record(message: HubMessage) -> bytes:
     """The record of a message; HubError ArgumentInvalid as for ``Envelope``."""
-    return Envelope(message).record(message.enqueued, message.body)
+    return Envelope(message).records(message.enqueued, (message.body,))[0]
 
 
 def decode_record(record: bytes) -> HubMessage:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -121,9 +121,9 @@ class MqttFront:
         else:
             self._spawn(self._announce_model(connection, client, client.model_id))
 
-    def on_publish(self, connection: MqttServerProtocol, packet: Publish) -> None:
+    def on_publish(self, connection: MqttServerProtocol, packets: Sequence[Publish]) -> None:
         if client := _client_of(connection):
-            client.link.receive(packet)
+            client.link.receive(packets)
 
     def on_subscribe(self, connection: MqttServerProtocol, packet: Subscribe) -> None:
         """Grant filters with at most QoS 1; a filter that is not the device's ends the connection."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -148,22 +148,24 @@ class MqttLink:
         """A PUBACK came. Desired patches are not repeated, so theirs say nothing."""
         self._devicebound.acknowledged(packet_id)
 
-    def receive(self, publish: Publish) -> None:
-        """Take one publish, or have it wait its turn where faults and throttles stand."""
+    def receive(self, publishes: Sequence[Publish]) -> None:
+        """Take what came in one read, or have it wait its turn where faults and throttles stand."""
         if self._hub.admission.idle and (self._gate is None or self._gate.is_empty):
-            self.take(publish)
+            sender = self._senders.known(publishes)
+            if sender is not None and not self._closed:
+                self._send_on(publishes, sender)
+                return
+            for publish in publishes:
+                self.take(publish)
             return
         if self._gate is None:
             self._gate = Gate(self._hub.admission, self)
-        self._gate.put(publish)
+        for publish in publishes:
+            self._gate.put(publish)
 
     def take(self, publish: Publish) -> None:
         """Take one publish now; ends the connection for what IoT Hub does not take."""
         if self._closed:
-            return
-        sender = self._senders.known(publish)
-        if sender is not None and publish.qos == 1:
-            self._send_on(publish, sender)
             return
         self._hub.sessions.touch(self.identity)
         try:
@@ -214,7 +216,7 @@ class MqttLink:
             _log.warning("%s: publishes faster than the disk takes it: QoS 0, so dropped", self.identity)
             return None
         if isinstance(topic, Telemetry):
-            self._send_on(publish, self._senders.read(topic, publish))
+            self._send_on((publish,), self._senders.read(topic, publish))
             return None
         return self._twin(topic, publish.payload)
 
@@ -237,21 +239,23 @@ class MqttLink:
         if publish.qos:
             self._connection.ack(publish.packet_id)
 
-    def _send_on(self, publish: Publish, sender: Sender) -> None:
+    def _send_on(self, publishes: Sequence[Publish], sender: Sender) -> None:
         """Give telemetry to the core; without a task of its own, as it is most of what comes."""
-        self._unconfirmed += 1
+        self._unconfirmed += len(publishes)
+        bodies = [publish.payload for publish in publishes]
         try:
-            self._hub.messaging.take(sender, publish.payload, partial(self._sent_on, publish))
+            self._hub.messaging.take([(sender, bodies)], partial(self._sent_on, publishes))
         except EdgeyardError as error:
-            self._sent_on(publish, error)
+            self._sent_on(publishes, error)
 
-    def _sent_on(self, publish: Publish, error: BaseException | None) -> None:
-        self._unconfirmed -= 1
+    def _sent_on(self, publishes: Sequence[Publish], error: BaseException | None) -> None:
+        self._unconfirmed -= len(publishes)
         if error is not None:
             self.close(f"a publish was not taken: {error}")
             return
-        self._acknowledge(publish)
-        self._log.note("in", TELEMETRY, len(publish.payload), "taken")
+        self._connection.ack(*[publish.packet_id for publish in publishes])
+        size = sum([len(publish.payload) for publish in publishes])
+        self._log.note("in", TELEMETRY, size, "taken", count=len(publishes))
 
     async def _twin(self, topic: TwinGet | TwinPatch, payload: bytes) -> Publish | None:
         """The answer to a twin request, refusals too, with their status and reason; None when nobody listens for it."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -116,10 +116,13 @@ class ProvisioningMqtt:
         self._open.add(connection)
         connection.accept()
 
-    def on_publish(self, connection: MqttServerProtocol, packet: Publish) -> None:
+    def on_publish(self, connection: MqttServerProtocol, packets: Sequence[Publish]) -> None:
         client = connection.session
-        if not isinstance(client, _Client):
-            return
+        for packet in packets:
+            if isinstance(client, _Client) and connection.is_open:
+                self._take(connection, client, packet)
+
+    def _take(self, connection: MqttServerProtocol, client: _Client, packet: Publish) -> None:
         try:
             request = parse_request(packet.topic)
         except MessageError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from iot_core.errors import MessageError
 from iot_core.identity import Identity
 from iot_core.limits import DEVICE_TO_CLOUD_BYTES
@@ -30,9 +32,16 @@ class TelemetrySenders:
         self._topic = ""
         self._last: Sender | None = None
 
-    def known(self, publish: Publish) -> Sender | None:
-        """The sender of a publish to the topic of the one before; None for any other."""
-        return self._last if publish.topic == self._topic and not publish.retain else None
+    def known(self, publishes: Sequence[Publish]) -> Sender | None:
+        """The sender of publishes with QoS 1 to the topic of the one before, none of them too large; else None."""
+        sender, topic = self._last, self._topic
+        if sender is None:
+            return None
+        longest = DEVICE_TO_CLOUD_BYTES - sender.size
+        for publish in publishes:
+            if publish.topic != topic or publish.qos != 1 or publish.retain or len(publish.payload) > longest:
+                return None
+        return sender
 
     def read(self, topic: Telemetry, publish: Publish) -> Sender:
         """The sender of a publish; MessageError when it is another identity's or its properties do not decode."""

@@ -97,8 +97,9 @@ def find(connection: sqlite3.Connection, job_id: str) -> Job | None:
 def select(connection: sqlite3.Connection, job_type: str | None, status: str | None) -> list[Job]:
     """Jobs of a type and status (None: any), the oldest first."""
     rows = connection.execute(
-        f"{_SELECT} WHERE (?1 IS NULL OR type = ?1) AND (?2 IS NULL OR status = ?2) ORDER BY created, job_id",
-        (job_type, status),
+        f"{_SELECT} WHERE (:type IS NULL OR type = :type) AND (:status IS NULL OR status = :status) "
+        "ORDER BY created, job_id",
+        {"type": job_type, "status": status},
     )
     return [_from_row(row) for row in rows]
 
@@ -123,17 +124,18 @@ def add_targets(connection: sqlite3.Connection, job_id: str, targets: Sequence[t
     """Add (device id, module id) pairs as pending; those that are there already stay as they are."""
     connection.execute(
         "INSERT OR IGNORE INTO device_jobs (job_id, device_id, module_id, status, created, updated) "
-        "SELECT ?1, json_extract(value, '$[0]'), json_extract(value, '$[1]'), 'pending', ?3, ?3 FROM json_each(?2)",
-        (job_id, dump(targets), now),
+        "SELECT :job, json_extract(value, '$[0]'), json_extract(value, '$[1]'), 'pending', :now, :now "
+        "FROM json_each(:targets)",
+        {"job": job_id, "targets": dump(targets), "now": now},
     )
 
 
 def set_targeted(connection: sqlite3.Connection, job_id: str) -> None:
     """Note that every target of the job is there."""
     connection.execute(
-        "UPDATE jobs SET targeted = 1, device_count = (SELECT count(*) FROM device_jobs WHERE job_id = ?1) "
-        "WHERE job_id = ?1",
-        (job_id,),
+        "UPDATE jobs SET targeted = 1, device_count = (SELECT count(*) FROM device_jobs WHERE job_id = :job) "
+        "WHERE job_id = :job",
+        {"job": job_id},
     )
 
 
@@ -188,9 +190,9 @@ def finish_devices(
 def cancel_waiting(connection: sqlite3.Connection, job_id: str, now: float) -> None:
     """Give up on every target that is not done."""
     connection.execute(
-        "UPDATE device_jobs SET status = 'canceled', ended = ?2, updated = ?2 "
-        "WHERE job_id = ?1 AND status IN ('pending', 'running')",
-        (job_id, now),
+        "UPDATE device_jobs SET status = 'canceled', ended = :now, updated = :now "
+        "WHERE job_id = :job AND status IN ('pending', 'running')",
+        {"job": job_id, "now": now},
     )
 
 

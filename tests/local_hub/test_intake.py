@@ -39,7 +39,7 @@ def groups(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> list[Sequence[Appended]
 async def test_a_turns_messages_reach_the_store_together(hub: Hub, groups: list[Sequence[Appended]]) -> None:
     told: list[BaseException | None] = []
     for identity in DEVICES:
-        hub.messaging.take(sender_of(hub, identity), b"x", told.append)
+        hub.messaging.take([(sender_of(hub, identity), (b"x",))], told.append)
     assert (groups, told) == ([], [])
     await hub.messaging.drained()
     assert sum(len(one.records) for one in groups[0]) == len(told) == len(DEVICES)
@@ -49,7 +49,7 @@ async def test_a_turns_messages_reach_the_store_together(hub: Hub, groups: list[
 async def test_senders_are_told_after_the_commit_and_in_order(hub: Hub) -> None:
     order: list[int] = []
     for number, identity in enumerate(DEVICES):
-        hub.messaging.take(sender_of(hub, identity), b"x", lambda _error, number=number: order.append(number))
+        hub.messaging.take([(sender_of(hub, identity), (b"x",))], lambda _error, number=number: order.append(number))
     await asyncio.sleep(0)
     assert order == []
     await hub.messaging.drained()
@@ -60,7 +60,7 @@ async def test_one_sender_serves_many_messages(hub: Hub) -> None:
     events = hub.events.subscribe()
     sender = sender_of(hub, DEVICES[0], a="1")
     for body in (b"first", b"second"):
-        hub.messaging.take(sender, body, lambda _error: None)
+        hub.messaging.take([(sender, (body,))], lambda _error: None)
     await hub.messaging.drained()
     seen: list[Any] = [await anext(events) for _ in range(2)]
     assert [(event["body"], event["properties"]) for event in seen] == [("first", {"a": "1"}), ("second", {"a": "1"})]
@@ -68,9 +68,9 @@ async def test_one_sender_serves_many_messages(hub: Hub) -> None:
 
 async def test_the_properties_count_against_the_limit(hub: Hub) -> None:
     sender = sender_of(hub, DEVICES[0], a="1")
-    hub.messaging.take(sender, bytes(262_142), lambda _error: None)
+    hub.messaging.take([(sender, (bytes(262_142),))], lambda _error: None)
     with pytest.raises(HubError, match=r"^MessageTooLarge "):
-        hub.messaging.take(sender, bytes(262_143), lambda _error: None)
+        hub.messaging.take([(sender, (bytes(262_143),))], lambda _error: None)
 
 
 async def test_a_store_that_fails_is_told_to_every_sender(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +81,7 @@ async def test_a_store_that_fails_is_told_to_every_sender(hub: Hub, monkeypatch:
     with monkeypatch.context() as patch:
         patch.setattr(hub.store, "append_all", broken)
         for identity in DEVICES:
-            hub.messaging.take(sender_of(hub, identity), b"x", told.append)
+            hub.messaging.take([(sender_of(hub, identity), (b"x",))], told.append)
         await asyncio.sleep(0)
     assert [type(error) for error in told] == [StoreError] * len(DEVICES)
 
@@ -94,7 +94,7 @@ async def test_a_sender_that_fails_does_not_stop_the_others(hub: Hub) -> None:
         raise ValueError("its connection is gone")
 
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: failures.append(str(context["exception"])))
-    hub.messaging.take(sender_of(hub, DEVICES[0]), b"x", fail)
-    hub.messaging.take(sender_of(hub, DEVICES[1]), b"x", told.append)
+    hub.messaging.take([(sender_of(hub, DEVICES[0]), (b"x",))], fail)
+    hub.messaging.take([(sender_of(hub, DEVICES[1]), (b"x",))], told.append)
     await hub.messaging.drained()
     assert (failures, told) == (["its connection is gone"], [None])

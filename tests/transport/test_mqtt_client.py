@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -46,9 +46,10 @@ class Mirror:
         self.connects.append(packet)
         connection.accept(session_present=not packet.clean_session)
 
-    def on_publish(self, connection: MqttServerProtocol, packet: Publish) -> None:
-        connection.ack(packet.packet_id)
-        connection.send(Publish(topic="back", payload=packet.payload, qos=packet.qos, packet_id=packet.packet_id))
+    def on_publish(self, connection: MqttServerProtocol, packets: Sequence[Publish]) -> None:
+        for packet in packets:
+            connection.ack(packet.packet_id)
+            connection.send(Publish(topic="back", payload=packet.payload, qos=packet.qos, packet_id=packet.packet_id))
 
     def on_subscribe(self, connection: MqttServerProtocol, packet: Subscribe) -> None:
         codes = tuple(128 if name.startswith("secret") else min(qos, 1) for name, qos in packet.filters)

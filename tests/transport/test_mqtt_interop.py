@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -28,10 +29,11 @@ class Switchboard:
         else:
             connection.refuse(5)
 
-    def on_publish(self, connection: MqttServerProtocol, packet: Publish) -> None:
-        connection.ack(packet.packet_id)
-        topic = packet.topic.replace("up/", "down/")
-        connection.send(Publish(topic=topic, payload=packet.payload, qos=1, packet_id=packet.packet_id))
+    def on_publish(self, connection: MqttServerProtocol, packets: Sequence[Publish]) -> None:
+        for packet in packets:
+            connection.ack(packet.packet_id)
+            topic = packet.topic.replace("up/", "down/")
+            connection.send(Publish(topic=topic, payload=packet.payload, qos=1, packet_id=packet.packet_id))
 
     def on_subscribe(self, connection: MqttServerProtocol, packet: Subscribe) -> None:
         connection.send(SubAck(packet_id=packet.packet_id, codes=(1,) * len(packet.filters)))

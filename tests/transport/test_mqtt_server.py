@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -81,8 +82,8 @@ class FakeHandler:
         if self.accepts:
             connection.accept()
 
-    def on_publish(self, _connection: MqttServerProtocol, packet: Publish) -> None:
-        self.heard.append(packet)
+    def on_publish(self, _connection: MqttServerProtocol, packets: Sequence[Publish]) -> None:
+        self.heard += packets
 
     def on_subscribe(self, connection: MqttServerProtocol, packet: Subscribe) -> None:
         connection.send(SubAck(packet_id=packet.packet_id, codes=tuple(qos for _filter, qos in packet.filters)))

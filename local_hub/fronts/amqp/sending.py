@@ -128,8 +128,8 @@ class TelemetryLink(SendingLink):
 
     def _store(self, delivery: Delivery, messages: Sequence[Message]) -> None:
         try:
-            taken = [(self._sender(message), message.body) for message in messages]
-            self._client.hub.messaging.take_all(taken, partial(self._stored, delivery, messages))
+            runs = [(self._sender(message), (message.body,)) for message in messages]
+            self._client.hub.messaging.take(runs, partial(self._stored, delivery, messages))
         except EdgeyardError as error:
             self.reject(delivery, error)
 

@@ -26,7 +26,7 @@ from iot_core.mqtt import (
     Unsubscribe,
     Will,
     encode,
-    encode_puback,
+    encode_pubacks,
 )
 
 packet_ids = st.integers(1, 65535)
@@ -105,7 +105,7 @@ def test_remaining_length_grows_with_the_payload(size: int) -> None:
 
 def test_bytes_are_those_of_the_standard() -> None:
     assert encode(Publish(topic="a/b", payload=b"hi", qos=1, packet_id=10)) == bytes.fromhex("32090003612f62000a6869")
-    assert encode(PubAck(packet_id=258)) == encode_puback(258) == bytes.fromhex("40020102")
+    assert encode(PubAck(packet_id=258)) == encode_pubacks((258,)) == bytes.fromhex("40020102")
     assert encode(Subscribe(packet_id=1, filters=(("a/b", 1),))) == bytes.fromhex("820800010003612f6201")
     assert encode(Connect(client_id="d", keep_alive=60, username="u", password=b"p")) == bytes.fromhex(
         "1013 0004 4d515454 04 c2 003c 0001 64 0001 75 0001 70"
