@@ -14,7 +14,7 @@ from iot_core.errors import InputError
 from modules.scorer.onnx_model import Array, InferenceError, OnnxModel, Port
 from modules.scorer.photograph import read_photograph
 from modules.scorer.specification import FER_PREPROCESSING, ModelSpec, Preprocessing, Task
-from modules.scorer.tensor import read_raw, read_tensor
+from modules.scorer.tensor import read_quickly, read_raw, read_tensor
 
 __all__ = ["Guess", "Scored", "ScoringModel"]
 
@@ -79,6 +79,14 @@ class ScoringModel:
     def score_json(self, body: bytes | bytearray) -> Scored:
         """The outputs for {"data": …}; raises TensorError."""
         return self._scored(read_tensor(body, self._only_input()))
+
+    def read_quickly(self, body: bytes | bytearray) -> Array | None:
+        """The input in {"data": …}, for `score_values`, or None: then `score_json` knows, or says, what it is."""
+        return read_quickly(body, self.onnx.input) if len(self.onnx.inputs) == 1 else None
+
+    def score_values(self, values: Array) -> Scored:
+        """The outputs for the model's only input."""
+        return self._scored(values)
 
     def score_raw(self, body: bytes | bytearray, shape: tuple[int, ...]) -> Scored:
         """The outputs for the array whose bytes are `body`; raises TensorError."""

@@ -167,6 +167,10 @@ class ScorerApi:
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if model.tiny and len(request.body) <= INLINE and content_type not in IMAGE_TYPES:
             return _reply(_scored(model, content_type, request))
+        # A worker could not read JSON beside this thread, as simdjson holds the interpreter; it would only wait for it.
+        values = model.read_quickly(request.body) if content_type in JSON_TYPES else None
+        if values is not None:
+            return self._on_worker(lambda: _reply(model.score_values(values)))
         return self._on_worker(lambda: _reply(_scored(model, content_type, request)))
 
     def _infer(self, request: Request, name: str) -> Answer:
