@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from edgeyard.cli.exits import FAILED, PARTLY
 from edgeyard.cli.hubs import HomeOption, HubOption, YesOption, find_hub, run_async
+from edgeyard.cli.job_journals import JournalOption, open_jobs
 from edgeyard.cli.job_options import (
     AllOption,
     BetweenOption,
@@ -39,7 +40,7 @@ from edgeyard.cli.job_recovery import explain, resume, retry, undo
 from edgeyard.cli.job_render import print_line, print_plan, print_report
 from edgeyard.cli.job_rollout import rollout
 from edgeyard.cli.job_run import Order, progress_columns
-from edgeyard.cli.job_watch import cancel, jobs_folder, list_jobs, watch
+from edgeyard.cli.job_watch import cancel, list_jobs, watch
 from edgeyard.cli.render import Output, print_json, print_note, stderr
 from hub_tools.jobs.job import JobSpec
 from hub_tools.jobs.planning import make_plan, read_plan
@@ -179,6 +180,7 @@ def run(
     output: Annotated[Output, typer.Option("--output", "-o", help="Table, or one line of JSON for each event.")] = (
         Output.TABLE
     ),
+    journal: JournalOption = None,
     hub: HubOption = None,
     home: HomeOption = None,
     yes: YesOption = False,
@@ -223,20 +225,21 @@ def run(
         raise InputError(f"the plan was made for {document.get('hub')}, and this is {target.host_name}")
     capacity = capacity_of(target, tier, budget)
     drift = _share(max_drift)
-    order = Order(
-        target=target,
-        spec=spec,
-        capacity=capacity,
-        checked=checked,
-        path=path,
-        planned=planned,
-        drift=drift,
-        timeout_s=timeout,
-        yes=yes,
-        lines=output is Output.JSON,
-        folder=jobs_folder(home),
-    )
-    report = run_async(order.carry_out())
+    with open_jobs(journal, home) as jobs:
+        order = Order(
+            target=target,
+            spec=spec,
+            capacity=capacity,
+            checked=checked,
+            path=path,
+            planned=planned,
+            drift=drift,
+            timeout_s=timeout,
+            yes=yes,
+            lines=output is Output.JSON,
+            jobs=jobs,
+        )
+        report = run_async(order.carry_out())
     if output is Output.JSON:
         print_line(report.to_json())
     else:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import AsyncExitStack
-from pathlib import Path as FolderPath
 from typing import Annotated, Any
 
 import typer
@@ -11,12 +11,12 @@ from rich.progress import Progress
 
 from edgeyard.cli.exits import FAILED, PARTLY
 from edgeyard.cli.hubs import HomeOption, HubOption, TargetHub, YesOption, confirm_change, find_hub, run_async
+from edgeyard.cli.job_journals import JournalOption, open_jobs
 from edgeyard.cli.job_options import BudgetOption, TierOption, capacity_of
 from edgeyard.cli.job_render import describe, print_line, print_report
 from edgeyard.cli.job_rollout import check_waves
 from edgeyard.cli.job_run import PATH_NOTE, Shown, progress_columns, sender, stopping
-from edgeyard.cli.job_status import StatusFile
-from edgeyard.cli.job_watch import jobs_folder, stop_file
+from edgeyard.cli.job_status import JobStatus
 from edgeyard.cli.render import Output, print_json, print_note, stderr, stdout
 from hub_tools.jobs.explain import Explanation
 from hub_tools.jobs.explain import explain as explain_device
@@ -44,6 +44,7 @@ def resume(
     tier: TierOption = None,
     budget: BudgetOption = WHOLE,
     output: OutputOption = Output.TABLE,
+    journal: JournalOption = None,
     hub: HubOption = None,
     home: HomeOption = None,
     yes: YesOption = False,
@@ -54,7 +55,7 @@ def resume(
 
     Exit codes: 0 all followed, 1 failed, 2 wrong use, 3 some devices did not follow.
     """
-    _go_on(job_id, "resume", timeout, tier, budget, output, hub, home, yes)
+    _go_on(job_id, "resume", timeout, tier, budget, output, journal, hub, home, yes)
 
 
 def retry(
@@ -63,6 +64,7 @@ def retry(
     tier: TierOption = None,
     budget: BudgetOption = WHOLE,
     output: OutputOption = Output.TABLE,
+    journal: JournalOption = None,
     hub: HubOption = None,
     home: HomeOption = None,
     yes: YesOption = False,
@@ -73,7 +75,7 @@ def retry(
 
     Exit codes: 0 all followed, 1 failed, 2 wrong use, 3 some devices did not follow.
     """
-    _go_on(job_id, "retry", timeout, tier, budget, output, hub, home, yes)
+    _go_on(job_id, "retry", timeout, tier, budget, output, journal, hub, home, yes)
 
 
 def undo(
@@ -81,6 +83,7 @@ def undo(
     tier: TierOption = None,
     budget: BudgetOption = WHOLE,
     output: OutputOption = Output.TABLE,
+    journal: JournalOption = None,
     hub: HubOption = None,
     home: HomeOption = None,
     yes: YesOption = False,
@@ -92,12 +95,10 @@ def undo(
     Exit codes: 0 all put back, 1 none, 2 wrong use, 3 some were left.
     """
     target = find_hub(hub, home=home)
-    with Journal.open(jobs_folder(home), job_id) as journal:
-        _check_hub(journal, target)
-        confirm_change(target, f"undo {job_id}: {describe(journal.head.spec)}", yes=yes)
-        report = run_async(
-            _undo(target, journal, capacity_of(target, tier, budget), jobs_folder(home), bar=output is Output.TABLE)
-        )
+    with open_jobs(journal, home) as jobs, Journal.open(jobs, job_id) as opened:
+        _check_hub(opened, target)
+        confirm_change(target, f"undo {job_id}: {describe(opened.head.spec)}", yes=yes)
+        report = run_async(_undo(target, opened, capacity_of(target, tier, budget), bar=output is Output.TABLE))
     if output is Output.JSON:
         print_json(report.to_json())
     else:
@@ -110,6 +111,7 @@ def explain(
     job_id: JobArgument,
     device_id: Annotated[str, typer.Argument(metavar="DEVICE")],
     output: OutputOption = Output.TABLE,
+    journal: JournalOption = None,
     hub: HubOption = None,
     home: HomeOption = None,
 ) -> None:
@@ -118,13 +120,14 @@ def explain(
     Example: edgeyard job explain job-0123456789ab thermostat-1
     """
     target = find_hub(hub, home=home)
-    journal = JournalView.look(jobs_folder(home), job_id)
 
-    async def ask() -> Explanation:
+    async def ask(view: JournalView) -> Explanation:
         async with target.service() as service:
-            return await explain_device(service, journal, device_id)
+            return await explain_device(service, view, device_id)
 
-    head, found = journal.head, run_async(ask())
+    with open_jobs(journal, home) as jobs:
+        view = JournalView.look(jobs, job_id)
+        head, found = view.head, run_async(ask(view))
     if output is Output.JSON:
         print_json({"job": job_id, "operator": head.operator, "began": head.began, **found.to_json()})
         return
@@ -133,7 +136,11 @@ def explain(
     stdout.print(f"{device_id}: {found.why}", markup=False, soft_wrap=True)
     for name in found.now or found.previous or {}:
         before, now = (found.previous or {}).get(name), (found.now or {}).get(name)
-        stdout.print(f"  {name}: {before} before, {now} now", markup=False, soft_wrap=True)
+        stdout.print(f"  {name}: {_value(before)} before, {_value(now)} now", markup=False, soft_wrap=True)
+
+
+def _value(value: Any) -> str:
+    return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def _go_on(
@@ -143,20 +150,18 @@ def _go_on(
     tier: str | None,
     budget: str,
     output: Output,
+    place: str | None,
     hub: str | None,
     home: Any,
     yes: bool,
 ) -> None:
     target = find_hub(hub, home=home)
-    folder = jobs_folder(home)
-    with Journal.open(folder, job_id) as journal:
+    with open_jobs(place, home) as jobs, Journal.open(jobs, job_id) as journal:
         _check_hub(journal, target)
         check_waves(journal, verb)
         confirm_change(target, f"{verb} {job_id}: {describe(journal.head.spec)}", yes=yes)
         capacity = capacity_of(target, tier, budget)
-        report = run_async(
-            _carry_on(target, journal, folder, capacity, timeout, verb == "retry", output is Output.JSON)
-        )
+        report = run_async(_carry_on(target, journal, capacity, timeout, verb == "retry", output is Output.JSON))
     if output is Output.JSON:
         print_line(report.to_json())
     else:
@@ -175,7 +180,6 @@ def _check_hub(journal: Journal, target: TargetHub) -> None:
 async def _carry_on(
     target: TargetHub,
     journal: Journal,
-    folder: FolderPath,
     capacity: Capacity | None,
     timeout_s: float,
     again: bool,
@@ -185,8 +189,8 @@ async def _carry_on(
     way = journal.last(PATH_NOTE)
     async with AsyncExitStack() as stack:
         service = await stack.enter_async_context(target.service())
-        stop = await stack.enter_async_context(stopping(stop_file(folder, spec.job_id)))
-        status = StatusFile(folder, spec.job_id)
+        status = JobStatus(journal.storage)
+        stop = await stack.enter_async_context(stopping(status))
         send = await sender(target, stack) if spec.kind == "c2d" else None
         path = make_path(way.get("path", DIRECT), service, spec, capacity=capacity, send=send)
         common: dict[str, Any] = {
@@ -206,11 +210,8 @@ async def _carry_on(
         return report
 
 
-async def _undo(
-    target: TargetHub, journal: Journal, capacity: Capacity | None, folder: FolderPath, *, bar: bool
-) -> UndoReport:
-    job_id = journal.head.spec.job_id
-    async with target.service() as service, stopping(stop_file(folder, job_id)) as stop:
+async def _undo(target: TargetHub, journal: Journal, capacity: Capacity | None, *, bar: bool) -> UndoReport:
+    async with target.service() as service, stopping(JobStatus(journal.storage)) as stop:
         with Progress(*progress_columns(), console=stderr, transient=True, disable=not bar) as progress:
             task = progress.add_task("puts back", total=None)
 

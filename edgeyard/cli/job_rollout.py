@@ -14,6 +14,7 @@ import typer
 
 from edgeyard.cli.exits import FAILED, PARTLY
 from edgeyard.cli.hubs import HomeOption, HubOption, TargetHub, YesOption, find_hub, run_async
+from edgeyard.cli.job_journals import JournalOption, open_jobs
 from edgeyard.cli.job_options import (
     AllOption,
     BetweenOption,
@@ -34,8 +35,7 @@ from edgeyard.cli.job_options import (
 )
 from edgeyard.cli.job_render import print_line
 from edgeyard.cli.job_run import MANY_DEVICES, PATH_NOTE, Order, stopping
-from edgeyard.cli.job_status import StatusFile
-from edgeyard.cli.job_watch import jobs_folder, stop_file
+from edgeyard.cli.job_status import JobStatus
 from edgeyard.cli.render import Output, stdout
 from hub_tools.jobs.forecast import BULK, DIRECT
 from hub_tools.jobs.journal import Journal
@@ -48,6 +48,7 @@ from hub_tools.jobs.rollout_run import RolloutProgress, RolloutReport, WaveOffer
 from hub_tools.jobs.rollout_states import ENDED, NOTE, RolloutState, Step
 from hub_tools.jobs.runner import JobProgress
 from hub_tools.jobs.settings_check import check_values
+from hub_tools.jobs.storage import Jobs
 from hub_tools.jobs.throttles import Capacity
 from hub_tools.programs import value_made_by
 from hub_tools.service import HubService
@@ -115,6 +116,7 @@ def rollout(
     output: Annotated[Output, typer.Option("--output", "-o", help="Text, or one line of JSON for each event.")] = (
         Output.TABLE
     ),
+    journal: JournalOption = None,
     hub: HubOption = None,
     home: HomeOption = None,
     yes: YesOption = False,
@@ -129,7 +131,6 @@ def rollout(
         raise InputError(f"--path {path}: a rollout goes by direct or bulk; no query can name a wave's devices")
     job_values = (where, group, every or None, desired, tag, confirm, expires, between, tz, reason, no_wait or None)
     wave_values = (canary, waves, bake, require, abort_if, approve or None, rate, salt)
-    folder = jobs_folder(home)
     given = any(value is not None for value in (*job_values, *wave_values)) or (file is not None and resume is not None)
     if given and (file is not None or resume is not None):
         raise InputError(f"{file or '--resume'} says what the rollout is: leave out what it holds already")
@@ -160,19 +161,20 @@ def rollout(
         )
         planned = _of_options(Rollout(spec), canary, waves, bake, require, abort_if, approve, rate, salt)
     target = find_hub(hub, home=home)
-    order = RolloutOrder(
-        target=target,
-        capacity=capacity_of(target, tier, budget),
-        path=path,
-        timeout_s=timeout,
-        yes=yes,
-        lines=output is Output.JSON,
-        folder=folder,
-    )
-    if planned is None:
-        report = run_async(order.go_on(resume or ""))
-    else:
-        report = run_async(order.begin(planned, check_values(planned.spec, schema)))
+    with open_jobs(journal, home) as jobs:
+        order = RolloutOrder(
+            target=target,
+            capacity=capacity_of(target, tier, budget),
+            path=path,
+            timeout_s=timeout,
+            yes=yes,
+            lines=output is Output.JSON,
+            jobs=jobs,
+        )
+        if planned is None:
+            report = run_async(order.go_on(resume or ""))
+        else:
+            report = run_async(order.begin(planned, check_values(planned.spec, schema)))
     _print_report(report, lines=order.lines)
     if not report.complete:
         raise typer.Exit(PARTLY if report.partly and report.state is not RolloutState.ABORTED else FAILED)
@@ -188,7 +190,7 @@ class RolloutOrder:
     timeout_s: float
     yes: bool
     lines: bool
-    folder: Path
+    jobs: Path | Jobs
 
     async def begin(self, rollout: Rollout, checked: str) -> RolloutReport:
         """Begin a new rollout."""
@@ -197,14 +199,14 @@ class RolloutOrder:
             service = await stack.enter_async_context(self.target.service())
             found = await make_plan(service, spec, capacity=self.capacity, checked=checked, path=self.path, quick=True)
             self.agree(rollout, found.matched)
-            journal = stack.enter_context(Journal.create(self.folder, spec, host_name=self.target.host_name))
+            journal = stack.enter_context(Journal.create(self.jobs, spec, host_name=self.target.host_name))
             journal.note(PATH_NOTE, path=self.path, plain=found.convention == "reported value")
             return await self._carry_out(stack, service, rollout, journal)
 
     async def go_on(self, job_id: str) -> RolloutReport:
         """Go on with a rollout that has a journal."""
         async with AsyncExitStack() as stack:
-            journal = stack.enter_context(Journal.open(self.folder, job_id))
+            journal = stack.enter_context(Journal.open(self.jobs, job_id))
             if journal.head.host_name not in ("", self.target.host_name):
                 raise InputError(f"{job_id} was begun on {journal.head.host_name}, and this is {self.target.host_name}")
             rollout = _rollout_of(journal)
@@ -232,7 +234,7 @@ class RolloutOrder:
             timeout_s=self.timeout_s,
             yes=False,
             lines=self.lines,
-            folder=self.folder,
+            jobs=self.jobs,
         )
         order.agree(matched)
 
@@ -240,8 +242,8 @@ class RolloutOrder:
         self, stack: AsyncExitStack, service: HubService, rollout: Rollout, journal: Journal
     ) -> RolloutReport:
         spec, way = rollout.spec, journal.last(PATH_NOTE)
-        stop = await stack.enter_async_context(stopping(stop_file(self.folder, spec.job_id)))
-        status = StatusFile(self.folder, spec.job_id)
+        status = JobStatus(journal.storage)
+        stop = await stack.enter_async_context(stopping(status))
         report = await run_rollout(
             service,
             rollout,
@@ -321,12 +323,12 @@ async def _ask(offer: WaveOffer) -> bool:
     return typer.confirm(f"Begin wave {offer.number} of {offer.of}, {offer.devices:,} more devices?", err=True)
 
 
-def _now_and_then(status: StatusFile) -> Callable[[JobProgress], None]:
+def _now_and_then(status: JobStatus) -> Callable[[JobProgress], None]:
     last = 0.0
 
     def write(progress: JobProgress) -> None:
         nonlocal last
-        if time.monotonic() - last >= STATUS_EVERY_S:
+        if time.monotonic() - last >= max(STATUS_EVERY_S, status.look_every_s):
             last = time.monotonic()
             status.write(progress.to_json())
 

@@ -18,8 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from edgeyard.cli.exits import FAILED
 from edgeyard.cli.hubs import TargetHub, confirm_change
 from edgeyard.cli.job_render import describe, print_line, progress_text
-from edgeyard.cli.job_status import StatusFile
-from edgeyard.cli.job_watch import stop_file
+from edgeyard.cli.job_status import JobStatus
 from edgeyard.cli.render import print_note, stderr
 from hub_tools.cloud_to_device import CloudMessage, CloudToDevice
 from hub_tools.jobs.job import JobSpec
@@ -28,8 +27,9 @@ from hub_tools.jobs.paths import SendMessage, make_path
 from hub_tools.jobs.planning import make_plan
 from hub_tools.jobs.population import Sketch
 from hub_tools.jobs.runner import JobProgress, JobReport, Phase, run_job
+from hub_tools.jobs.storage import Jobs, storage_of
 from hub_tools.jobs.throttles import Capacity
-from iot_core.errors import InputError
+from iot_core.errors import InputError, StoreError
 
 __all__ = ["MANY_DEVICES", "PATH_NOTE", "Order", "Shown", "progress_columns", "sender", "stopping"]
 
@@ -38,7 +38,6 @@ MANY_DEVICES = 100
 PATH_NOTE = "way"
 """The note in a journal that says by which path a job goes, and how devices acknowledge it."""
 LINE_EVERY_S = 0.5
-STOP_LOOK_S = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +54,7 @@ class Order:
     timeout_s: float
     yes: bool
     lines: bool
-    folder: Path
+    jobs: Path | Jobs
 
     async def carry_out(self) -> JobReport:
         async with AsyncExitStack() as stack:
@@ -64,11 +63,11 @@ class Order:
                 service, self.spec, capacity=self.capacity, checked=self.checked, path=self.path, quick=True
             )
             self.agree(found.matched)
-            stop = await stack.enter_async_context(stopping(stop_file(self.folder, self.spec.job_id)))
-            status = StatusFile(self.folder, self.spec.job_id)
+            status = JobStatus(storage_of(self.jobs, self.spec.job_id))
+            stop = await stack.enter_async_context(stopping(status))
             send = await sender(self.target, stack) if self.spec.kind == "c2d" else None
             plain = found.convention == "reported value"
-            journal = stack.enter_context(Journal.create(self.folder, self.spec, host_name=self.target.host_name))
+            journal = stack.enter_context(Journal.create(self.jobs, self.spec, host_name=self.target.host_name))
             journal.note(PATH_NOTE, path=found.path, plain=plain)
             report = await run_job(
                 service,
@@ -112,8 +111,8 @@ async def sender(target: TargetHub, stack: AsyncExitStack) -> SendMessage:
 
 
 @asynccontextmanager
-async def stopping(file: Path) -> AsyncIterator[asyncio.Event]:
-    """An event that Ctrl-C sets, and the appearance of a file, by which another terminal asks for it."""
+async def stopping(status: JobStatus) -> AsyncIterator[asyncio.Event]:
+    """An event that Ctrl-C sets, and `edgeyard job cancel` elsewhere."""
     stop = asyncio.Event()
     with suppress(NotImplementedError):  # Windows
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
@@ -121,27 +120,20 @@ async def stopping(file: Path) -> AsyncIterator[asyncio.Event]:
     async def look() -> None:
         while not stop.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), STOP_LOOK_S)
-            if _is_there(file):
-                stop.set()
+                await asyncio.wait_for(stop.wait(), status.look_every_s)
+            with suppress(StoreError):  # the journal itself says so when its place is gone
+                if await asyncio.to_thread(status.asked_to_stop):
+                    stop.set()
 
-    _remove(file)
+    status.forget_stop()
     looking = asyncio.create_task(look())
     try:
         yield stop
     finally:
         looking.cancel()
-        _remove(file)
+        status.forget_stop()
         with suppress(NotImplementedError):
             asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
-
-
-def _is_there(file: Path) -> bool:
-    return file.exists()
-
-
-def _remove(file: Path) -> None:
-    file.unlink(missing_ok=True)
 
 
 def _type_back(target: TargetHub, what: str, matched: int) -> None:
@@ -157,7 +149,7 @@ def _type_back(target: TargetHub, what: str, matched: int) -> None:
 class Shown:
     """Progress as a bar, or as lines of JSON; and for other terminals in a file."""
 
-    def __init__(self, lines: bool, status: StatusFile) -> None:
+    def __init__(self, lines: bool, status: JobStatus) -> None:
         self._lines = lines
         self._status = status
         self._bar = Progress(*progress_columns(), console=stderr, transient=True, disable=lines)
@@ -173,7 +165,7 @@ class Shown:
 
     def _show(self, progress: JobProgress) -> None:
         phase, at = self._last
-        if progress.phase is not phase or time.monotonic() - at >= LINE_EVERY_S:
+        if progress.phase is not phase or time.monotonic() - at >= max(LINE_EVERY_S, self._status.look_every_s):
             self._last = (progress.phase, time.monotonic())
             self._status.write(progress.to_json())
             if self._lines:

@@ -1,40 +1,46 @@
-"""What a running job last said, in a file that other terminals read."""
+"""What a running job last said, and whether it shall stop: notes beside its journal, for terminals anywhere."""
 
 from __future__ import annotations
 
 import json
-import os
 import time
-from pathlib import Path
 from typing import Any
 
-from iot_core.errors import InputError
+from hub_tools.jobs.storage import JobStorage
 
-__all__ = ["StatusFile"]
+__all__ = ["JobStatus"]
 
-_SUFFIX = ".status.json"
+_STATUS, _STOP = "status", "stop"
 
 
-class StatusFile:
-    """`JOB.status.json` in the folder of jobs: the last line of JSON that a run printed, or would have."""
+class JobStatus:
+    """The notes of one job. StoreError where they cannot be reached."""
 
-    def __init__(self, folder: Path, job_id: str) -> None:
-        if not job_id or Path(job_id).name != job_id:
-            raise InputError(f"{job_id[:60]!r} is no job id")
-        self._file = folder / f"{job_id}{_SUFFIX}"
+    def __init__(self, storage: JobStorage) -> None:
+        self._storage = storage
+        self.look_every_s = storage.look_every_s
+        """Seconds between two looks that are no burden."""
 
     def write(self, line: dict[str, Any]) -> None:
-        """Replaces what was there, as a whole."""
-        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = self._file.with_suffix(".new")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump({**line, "at": time.time()}, file)
-        fresh.replace(self._file)
+        """The last line of JSON that the run printed, or would have, in place of the one before."""
+        self._storage.put(_STATUS, json.dumps({**line, "at": time.time()}).encode())
 
     def read(self) -> dict[str, Any] | None:
-        """The last line; None when no run of the job has said anything here."""
+        """That line; None when no run of the job has said anything."""
         try:
-            line = json.loads(self._file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            line = json.loads(self._storage.get(_STATUS) or b"null")
+        except ValueError:
             return None
         return line if isinstance(line, dict) else None
+
+    def ask_to_stop(self) -> None:
+        """Tell the run of the job to stop."""
+        self._storage.put(_STOP, b"")
+
+    def asked_to_stop(self) -> bool:
+        """Whether somebody told it to."""
+        return self._storage.get(_STOP) is not None
+
+    def forget_stop(self) -> None:
+        """What was told to a former run does not concern the next."""
+        self._storage.drop(_STOP)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,32 +16,21 @@ from edgeyard.cli.hubs import (
     YesOption,
     confirm_change,
     find_hub,
-    home_folder,
     run_async,
 )
+from edgeyard.cli.job_journals import JournalOption, open_jobs
 from edgeyard.cli.job_render import print_line
-from edgeyard.cli.job_status import StatusFile
+from edgeyard.cli.job_status import JobStatus
 from edgeyard.cli.render import Output, print_json, print_note, print_table, stderr, stdout
 from hub_tools.jobs.overview import HubJob, cancel_parts, hub_jobs
+from hub_tools.jobs.storage import storage_of
 from iot_core.errors import InputError
 
-__all__ = ["cancel", "jobs_folder", "list_jobs", "stop_file", "watch"]
+__all__ = ["cancel", "list_jobs", "watch"]
 
 LOOK_S = 1.0
 JobArgument = Annotated[str, typer.Argument(metavar="JOB")]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Table or JSON.")]
-
-
-def jobs_folder(home: Path | None) -> Path:
-    """Where jobs leave their journals."""
-    return home_folder(home) / "jobs"
-
-
-def stop_file(folder: Path, job_id: str) -> Path:
-    """The file whose appearance tells a running job to stop; InputError for what is no job id."""
-    if not job_id or Path(job_id).name != job_id:
-        raise InputError(f"{job_id[:60]!r} is no job id")
-    return folder / f"{job_id}.stop"
 
 
 def list_jobs(output: OutputOption = Output.TABLE, hub: HubOption = None, home: HomeOption = None) -> None:
@@ -65,20 +53,25 @@ def list_jobs(output: OutputOption = Output.TABLE, hub: HubOption = None, home: 
 
 
 def watch(
-    job_id: JobArgument, output: OutputOption = Output.TABLE, hub: HubOption = None, home: HomeOption = None
+    job_id: JobArgument,
+    output: OutputOption = Output.TABLE,
+    journal: JournalOption = None,
+    hub: HubOption = None,
+    home: HomeOption = None,
 ) -> None:
-    """Follow a job until it ends: a run of this machine by what it says, another by the hub's job service.
+    """Follow a job until it ends: by what its run says beside its journal, or else by the hub's job service.
 
     Example: edgeyard job watch job-0123456789ab
 
     Exit codes: 0 all devices done, 1 failed, 2 no such job, 3 some devices failed.
     """
     lines = output is Output.JSON
-    status = StatusFile(jobs_folder(home), job_id)
-    if status.read() is not None:
-        code = run_async(_watch_run(status, job_id, lines=lines))
-    else:
-        code = run_async(_watch_hub(find_hub(hub, home=home), job_id, lines=lines))
+    with open_jobs(journal, home) as jobs:
+        status = JobStatus(storage_of(jobs, job_id))
+        if status.read() is not None:
+            code = run_async(_watch_run(status, job_id, lines=lines))
+        else:
+            code = run_async(_watch_hub(find_hub(hub, home=home), job_id, lines=lines))
     if code:
         raise typer.Exit(code)
 
@@ -86,6 +79,7 @@ def watch(
 def cancel(
     job_id: JobArgument,
     output: OutputOption = Output.TABLE,
+    journal: JournalOption = None,
     hub: HubOption = None,
     home: HomeOption = None,
     yes: YesOption = False,
@@ -96,14 +90,13 @@ def cancel(
     """
     target = find_hub(hub, home=home)
     confirm_change(target, f"cancel {job_id}", yes=yes)
-    folder = jobs_folder(home)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    stop_file(folder, job_id).touch(mode=0o600)
+    with open_jobs(journal, home) as jobs:
+        JobStatus(storage_of(jobs, job_id)).ask_to_stop()
     job, cancelled, refused = run_async(_cancel(target, job_id))
     if output is Output.JSON:
         print_json({"job": job and job.to_json(), "cancelled": cancelled, "stillRunning": refused})
         return
-    print_note("a run of this job on this machine stops before its next write")
+    print_note("a run of this job that keeps its journal there stops before its next write")
     if job is None:
         stdout.print(f"{job_id}: the hub's job service has no part of it", markup=False)
         return
@@ -118,13 +111,13 @@ async def _jobs(target: TargetHub) -> list[HubJob]:
         return await hub_jobs(service)
 
 
-async def _watch_run(status: StatusFile, job_id: str, *, lines: bool) -> int:
-    """Follow what a run on this machine writes down; the exit code that it had."""
+async def _watch_run(status: JobStatus, job_id: str, *, lines: bool) -> int:
+    """Follow what a run writes down; the exit code that it had."""
     with _bar(lines) as progress:
         task = progress.add_task(job_id, total=None)
         shown: float = 0.0
         while True:
-            line = status.read() or {}
+            line = await asyncio.to_thread(status.read) or {}
             if lines and line.get("at") != shown:
                 print_line(line)
             shown = line.get("at", shown)
@@ -154,7 +147,7 @@ async def _watch_hub(target: TargetHub, job_id: str, *, lines: bool) -> int:
                 job = next((each for each in await hub_jobs(service) if each.job_id == job_id), None)
                 if job is None:
                     raise InputError(
-                        f"neither this machine nor the hub's job service knows {job_id}: edgeyard job list"
+                        f"neither its journal nor the hub's job service knows {job_id}: edgeyard job list, or --journal"
                     )
                 progress.update(
                     task, description=job.status, total=job.devices or None, completed=job.succeeded + job.failed

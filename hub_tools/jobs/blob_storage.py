@@ -13,7 +13,7 @@ import os
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +24,7 @@ from iot_core.errors import InputError, StoreError
 __all__ = ["BlobJobs", "BlobStorage", "is_blob_place"]
 
 LEASE_S = 60.0
+LOOK_S = 2.0
 RENEWED_PER_LEASE = 3
 START = "-start"
 
@@ -72,8 +73,31 @@ class BlobStorage:
     def place(self) -> str:
         return f"container {self._container.container_name} of {self._container.account_name}"
 
+    @property
+    def look_every_s(self) -> float:
+        return LOOK_S
+
     def exists(self) -> bool:
         return bool(self._segments())
+
+    def put(self, name: str, note: bytes) -> None:
+        with self._errors():
+            self._blob(name).upload_blob(note, overwrite=True)
+
+    def get(self, name: str) -> bytes | None:
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with self._errors():
+            try:
+                return bytes(self._blob(name).download_blob().readall())
+            except ResourceNotFoundError:
+                return None
+
+    def drop(self, name: str) -> None:
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with self._errors(), suppress(ResourceNotFoundError):
+            self._blob(name).delete_blob()
 
     def acquire(self, holder: str) -> None:
         from azure.core import MatchConditions

@@ -14,6 +14,7 @@ from transport.folder_lock import FolderLock, FolderLockedError
 __all__ = ["FILE", "FolderStorage", "JobStorage", "Jobs", "JournalBusyError", "checked_line", "line_of", "storage_of"]
 
 FILE, LOCK, HOLDER = "journal", "lock", "holder"
+LOOK_S = 0.25
 LINE_BYTES_MAX = 1_000_000
 """A longer line is not one of ours; the values of a device together stay under 80,000 bytes."""
 
@@ -23,7 +24,7 @@ class JournalBusyError(InputError):
 
 
 class JobStorage(Protocol):
-    """The journal of one job: lines that are only ever added, and a lease for one writer.
+    """The journal of one job: lines that are only ever added, and a lease for one writer; beside it, small notes.
 
     Every method raises StoreError when the place cannot be read or written.
     """
@@ -31,6 +32,11 @@ class JobStorage(Protocol):
     @property
     def place(self) -> str:
         """For messages; without secrets."""
+        ...
+
+    @property
+    def look_every_s(self) -> float:
+        """Seconds between two looks at a note that are no burden."""
         ...
 
     def exists(self) -> bool:
@@ -55,6 +61,18 @@ class JobStorage(Protocol):
 
     def replace(self, data: bytes) -> None:
         """These lines in place of all others, durable when it returns; cut off, it has done all or nothing."""
+        ...
+
+    def put(self, name: str, note: bytes) -> None:
+        """Replace a note as a whole; anybody may, lease or not."""
+        ...
+
+    def get(self, name: str) -> bytes | None:
+        """A note; None when there is none."""
+        ...
+
+    def drop(self, name: str) -> None:
+        """Take a note away, if it is there."""
         ...
 
     def lines(self) -> Iterator[bytes]:
@@ -101,8 +119,27 @@ class FolderStorage:
     def place(self) -> str:
         return str(self._folder.parent)
 
+    @property
+    def look_every_s(self) -> float:
+        return LOOK_S
+
     def exists(self) -> bool:
         return self._file.is_file()
+
+    def put(self, name: str, note: bytes) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = self._folder / f"{name}.new"
+        _overwrite(fresh, note)
+        fresh.replace(self._folder / name)
+
+    def get(self, name: str) -> bytes | None:
+        try:
+            return (self._folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def drop(self, name: str) -> None:
+        (self._folder / name).unlink(missing_ok=True)
 
     def acquire(self, holder: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.storage.blob import BlobServiceClient
 
+from local_hub.home import HubHome
 from tests.acceptance.support import Process, RunningHub, edgeyard, eventually
 
 pytestmark = pytest.mark.acceptance
@@ -104,9 +107,50 @@ def test_the_hubs_part_of_a_job_can_be_listed_and_watched(devices: RunningHub) -
     jobs = json.loads(edgeyard(devices.home, "job", "list", "-o", "json").stdout)
     assert (jobs[0]["status"], jobs[0]["devices"], jobs[0]["succeeded"]) == ("completed", 2, 2)
     assert edgeyard(devices.home, "job", "watch", jobs[0]["job"]).returncode == 0
-    (devices.home / "jobs" / f"{jobs[0]['job']}.status.json").unlink()
+    (devices.home / "jobs" / jobs[0]["job"] / "status").unlink()
     watched = edgeyard(devices.home, "job", "watch", jobs[0]["job"])
     assert (watched.returncode, "2 succeeded" in watched.stdout) == (0, True)
+
+
+@pytest.fixture
+def container(devices: RunningHub) -> str:
+    """A new container of the hub's own blob endpoint, as --journal takes it."""
+    files = HubHome(devices.home)
+    account = files.storage_connection_string.read_text().strip()
+    with BlobServiceClient.from_connection_string(account, connection_verify=str(files.authority)) as client:
+        client.create_container("journals").close()
+    return f"{account};Container=journals"
+
+
+def test_a_colleague_watches_explains_and_undoes_a_job_whose_journal_lies_in_a_container(
+    devices: RunningHub, container: str, tmp_path: Path
+) -> None:
+    # What another machine has of a hub: how to reach it, and whom to trust.
+    (tmp_path / "hub").mkdir()
+    shutil.copy(HubHome(devices.home).authority, HubHome(tmp_path).authority)
+    there = ("--hub", HubHome(devices.home).owner_connection_string.read_text().strip())
+    what = ("--where", "tags.building = 'B1'", "--tag", "kept=elsewhere", "--reason", "a trial")
+    code, report = run_job(devices, *what, "--journal", container)
+    job = report["job"]
+    assert (code, (devices.home / "jobs" / job).exists(), (tmp_path / "jobs").exists()) == (0, False, False)
+    without = edgeyard(tmp_path, "job", "explain", job, "job-a", *there)
+    assert (without.returncode, "there is no journal" in without.stderr) == (2, True), without.stderr
+    watched = edgeyard(tmp_path, "job", "watch", job, "--journal", container, *there)
+    assert (watched.returncode, "2 devices" in watched.stdout) == (0, True)
+    explained = edgeyard(tmp_path, "job", "explain", job, "job-a", "--journal", container, *there)
+    assert "a trial" in explained.stdout
+    assert 'kept: nothing before, "elsewhere" now' in explained.stdout
+    undone = edgeyard(tmp_path, "job", "undo", job, "--journal", container, "--yes", *there)
+    assert undone.returncode == 0, undone.stderr
+    shown = json.loads(edgeyard(devices.home, "twin", "show", "job-a", "-o", "json").stdout)
+    assert "kept" not in shown["tags"]
+
+
+def test_a_container_that_is_none_is_wrong_use_and_its_key_is_not_told(devices: RunningHub) -> None:
+    place = "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=c2VjcmV0"
+    what = ("--where", "tags.building = 'B1'", "--tag", "a=1", "--journal", place)
+    result = edgeyard(devices.home, "job", "run", *what)
+    assert (result.returncode, "Container=NAME" in result.stderr, "c2VjcmV0" in result.stderr) == (2, True, False)
 
 
 @pytest.mark.parametrize("where", [["--where", "tags.building LIKE 'B%'"], [], ["--where", "*"]])

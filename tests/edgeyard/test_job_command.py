@@ -13,11 +13,11 @@ from edgeyard.cli import job_run
 from edgeyard.cli.hubs import TargetHub
 from edgeyard.cli.job_options import capacity_of, share_of
 from edgeyard.cli.job_render import plan_lines, report_lines
-from edgeyard.cli.job_status import StatusFile
-from edgeyard.cli.job_watch import stop_file
+from edgeyard.cli.job_status import JobStatus
 from hub_tools.jobs import Capacity, DeviceState, JobReport, JobSpec, Outcome, make_plan
 from hub_tools.jobs.outcomes import Tally
 from hub_tools.jobs.population import Sketch
+from hub_tools.jobs.storage import storage_of
 from hub_tools.service import HubService
 from iot_core.errors import InputError
 from tests.hub_tools.jobs.fake_hub import FakeHub, by_hand
@@ -39,7 +39,7 @@ def order(target: TargetHub, *, yes: bool = False, planned: Sketch | None = None
         timeout_s=1.0,
         yes=yes,
         lines=False,
-        folder=Path(),
+        jobs=Path(),
     )
 
 
@@ -89,22 +89,22 @@ def test_a_budget_is_a_share(text: str) -> None:
         share_of(text)
 
 
-async def test_another_terminal_stops_a_run_by_a_file(tmp_path: Path) -> None:
-    file = stop_file(tmp_path, "job-1")
-    file.touch()
-    async with job_run.stopping(file) as stop:
+async def test_another_terminal_stops_a_run_by_a_note(tmp_path: Path) -> None:
+    status, elsewhere = (JobStatus(storage_of(tmp_path, "job-1")) for _ in range(2))
+    elsewhere.ask_to_stop()
+    async with job_run.stopping(status) as stop:
         assert not stop.is_set(), "what an earlier run was told does not count"
-        file.touch()
-        await asyncio.wait_for(stop.wait(), 10)
-    assert not file.exists()
+        elsewhere.ask_to_stop()
+        await asyncio.wait_for(stop.wait(), 30)
+    assert not elsewhere.asked_to_stop()
 
 
 def test_what_a_run_last_said_can_be_read_by_others(tmp_path: Path) -> None:
-    status = StatusFile(tmp_path / "jobs", "job-1")
+    status = JobStatus(storage_of(tmp_path / "jobs", "job-1"))
     assert status.read() is None
     status.write({"event": "progress", "matched": 1})
     status.write({"event": "report", "matched": 2})
-    line = StatusFile(tmp_path / "jobs", "job-1").read()
+    line = JobStatus(storage_of(tmp_path / "jobs", "job-1")).read()
     assert line is not None
     assert (line["event"], line["matched"]) == ("report", 2)
 
@@ -112,7 +112,7 @@ def test_what_a_run_last_said_can_be_read_by_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["", "../job", "a/b"])
 def test_a_job_id_never_leaves_the_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="no job id"):
-        StatusFile(tmp_path, name)
+        storage_of(tmp_path, name)
 
 
 async def test_a_plan_reads_as_text() -> None:
