@@ -166,7 +166,10 @@ class _Undo:
         for _ in range(ATTEMPTS):
             try:
                 twin = await self._service.get_twin(identity)
-                if reason := self._changed(self._columns.read_twin(twin), before):
+                row = self._columns.read_twin(twin)
+                if all(row.previous.get(name) == value for name, value in before.previous.items()):
+                    return Undone.RESTORED, ""  # by an undo that was cut off before it could say so
+                if reason := self._changed(row, before):
                     return Undone.CHANGED_SINCE, reason
                 await self._service.patch_twin(identity, _patch(before), etag=str(twin["etag"]))
                 return Undone.RESTORED, ""
