@@ -18,13 +18,13 @@ from tests.hub_tools.conftest import PROJECT, RunningHub, hub
 
 __all__ = ["hub"]
 
-DEVICES = ("k1", "k2", "k3")
+DEVICES = ("k1", "k2")
 WITHIN_S = 55.0
 
 
 @pytest.fixture
 def home(hub: RunningHub, tmp_path: Path) -> Path:
-    """A data folder that knows how to trust the hub; three devices are there, and queries know it."""
+    """A data folder that knows how to trust the hub; two devices are there, and queries know it."""
     HubHome(tmp_path).create()
     shutil.copy(hub.files.authority, HubHome(tmp_path).authority)
     asyncio.run(create(hub))
