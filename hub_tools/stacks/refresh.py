@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,16 +13,15 @@ from hub_tools.stacks.effective import Candidate, Planner
 from hub_tools.stacks.ownership import VERSION, Owned, is_on_trial, labels_of, owned_by
 from hub_tools.stacks.world import World
 from iot_core.json_types import JsonObject
-from iot_core.manifest.envelope import AGENT, HUB
+from iot_core.manifest.envelope import AGENT, DESIRED, HUB
 
 __all__ = ["ConfigurationDrift", "DeviceDrift", "Drift", "find_drift"]
 
 Items = Mapping[str, Deployment | Layer]
 PAGE = 1000
-DESIRED_OF_RUNTIME = (
-    "SELECT deviceId, moduleId, properties.desired AS desired FROM devices.modules "
-    f"WHERE moduleId IN ['{AGENT}', '{HUB}']"
-)
+DESIRED_OF_MODULES = "SELECT deviceId, moduleId, properties.desired AS desired FROM devices.modules"
+Modules = Mapping[str, JsonObject]
+"""Desired properties by module id."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,17 +79,30 @@ async def find_drift(
 ) -> Drift:
     """Compare the hub with what was applied: `items`, and under which `ids`; nothing is changed.
 
-    On devices that the stack's deployments are applied to, the desired properties of the agent and the edge hub are
-    held against what all deployments together give.
+    On devices that the stack's deployments are applied to, the desired properties of the agent, the edge hub and the
+    modules are held against what all deployments together give. Of a module whose twin is only set in parts, those
+    parts count: the rest is others' to set.
     """
     owned = owned_by(stack, environment, world.configurations)
     configurations = tuple(_configurations(stack, environment, items, ids, owned, world, value_of))
-    rows = service.query(DESIRED_OF_RUNTIME, page_size=PAGE)
-    actual: dict[str, dict[str, JsonObject]] = {}
-    async for row in rows:
-        actual.setdefault(row["deviceId"], {})[row["moduleId"]] = _plain(row["desired"])
-    devices = tuple(_devices(items, ids, owned, world, actual, value_of))
+    planner, contents = _planned(items, ids, world)
+    actual = await _actual(service, _named_in(contents.values()))
+    own = {item.id for group in owned.values() for item in group}
+    devices = tuple(_devices(planner, contents, own, world, actual, value_of))
     return Drift(configurations=configurations, devices=devices)
+
+
+def _named_in(contents: Iterable[JsonObject]) -> list[str]:
+    return sorted({AGENT, HUB}.union(*contents))
+
+
+async def _actual(service: HubService, modules: Sequence[str]) -> dict[str, dict[str, JsonObject]]:
+    """Desired properties by device and module, of the modules with these ids."""
+    names = ", ".join(f"'{name}'" for name in modules)
+    found: dict[str, dict[str, JsonObject]] = {}
+    async for row in service.query(f"{DESIRED_OF_MODULES} WHERE moduleId IN [{names}]", page_size=PAGE):
+        found.setdefault(row["deviceId"], {})[row["moduleId"]] = _plain(row["desired"])
+    return found
 
 
 def _configurations(
@@ -152,41 +164,64 @@ def _field(found: JsonObject, name: str) -> Any:
     return {"priority": 0, "labels": {}}.get(name, "") if value is None else value
 
 
+def _planned(items: Items, ids: Mapping[str, str], world: World) -> tuple[Planner, dict[str, JsonObject]]:
+    """What gives devices what they have, and the contents of all deployments by id.
+
+    Contents of the stack's own are taken with their references, so that a difference shows no secret.
+    """
+    found = {str(item["id"]): item for item in world.configurations if _is_deployment(item)}
+    own = {ids[name]: item.to_content()["modulesContent"] for name, item in items.items() if name in ids}
+    contents = {each: own.get(each) or item["content"]["modulesContent"] for each, item in found.items()}
+    return Planner([_candidate(item, contents[each]) for each, item in found.items()]), contents
+
+
 def _devices(
-    items: Items,
-    ids: Mapping[str, str],
-    owned: Mapping[str, list[Owned]],
+    planner: Planner,
+    contents: Mapping[str, JsonObject],
+    own: Set[str],
     world: World,
-    actual: Mapping[str, Mapping[str, JsonObject]],
+    actual: Mapping[str, Modules],
     value_of: MaybeValueOf,
 ) -> Iterator[DeviceDrift]:
-    """Contents of the stack's own are taken with their references, so that a difference shows no secret."""
-    contents = {ids[name]: item.to_content()["modulesContent"] for name, item in items.items() if name in ids}
-    planner = Planner([_candidate(item, contents) for item in world.configurations if _is_deployment(item)])
-    own = {item.id for group in owned.values() for item in group}
     for twin in world.twins:
         effective = planner.now(twin)
         device = twin["deviceId"]
         if not own & set(effective.applied) or device not in actual:
             continue
-        wanted = {name: effective.desired[name] for name in (AGENT, HUB) if name in effective.desired}
-        held = {name: actual[device].get(name, {}) for name in wanted}
+        applied = [contents[one] for one in effective.applied]
+        wanted = effective.desired
+        held = {name: _counting(name, actual[device].get(name, {}), wanted[name], applied) for name in wanted}
         missing = difference(held, wanted, value_of)
         if missing:
             yield DeviceDrift(device_id=device, missing=missing)
+
+
+def _counting(name: str, held: JsonObject, wanted: JsonObject, applied: Iterable[JsonObject]) -> JsonObject:
+    """What of a module's desired properties the deployments answer for."""
+    whole = any(DESIRED in content.get(name, {}) for content in applied)
+    return held if whole else _within(held, wanted)
+
+
+def _within(held: JsonObject, wanted: JsonObject) -> JsonObject:
+    """The parts of `held` that `wanted` has too."""
+    return {
+        name: _within(held[name], value) if isinstance(value, dict) and isinstance(held[name], dict) else held[name]
+        for name, value in wanted.items()
+        if name in held
+    }
 
 
 def _is_deployment(configuration: JsonObject) -> bool:
     return bool((configuration.get("content") or {}).get("modulesContent"))
 
 
-def _candidate(configuration: JsonObject, contents: Mapping[str, JsonObject]) -> Candidate:
+def _candidate(configuration: JsonObject, modules: JsonObject) -> Candidate:
     return Candidate(
         id=str(configuration["id"]),
         priority=int(configuration.get("priority") or 0),
         order=str(configuration.get("createdTimeUtc", "")),
         condition=str(configuration.get("targetCondition") or ""),
-        modules=contents.get(str(configuration["id"])) or configuration["content"]["modulesContent"],
+        modules=modules,
         before=True,
         after=False,
     )

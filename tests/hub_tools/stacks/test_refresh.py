@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hub_tools.manifests import Deployment, Module, Route, secret
+from hub_tools.manifests import Deployment, Layer, Module, Route, secret
 from hub_tools.rest import RestHubService
 from hub_tools.stacks.apply import Applier
 from hub_tools.stacks.history import read_version
@@ -25,6 +25,9 @@ BASE = Deployment(
     routes=[Route("up", "FROM /messages/* INTO $upstream")],
     metrics={"all": "SELECT deviceId FROM devices"},
 )
+QUIET = Layer(name="quiet", target="tags.building = 'B1'", priority=20, settings={"sensor": {"limits.high": 30}})
+LAYERED = {"base": replace(BASE, modules=[replace(ONE, desired={"interval": 60})]), "quiet": QUIET}
+SENSOR = Identity("e1", "sensor")
 ID = "fleet-dev-base-1"
 
 
@@ -35,8 +38,8 @@ async def applied(applier: Applier, edge_device: Any) -> Applier:
     return applier
 
 
-async def drift(applier: Applier) -> Drift:
-    version = read_version(applier.folder, 1)
+async def drift(applier: Applier, number: int = 1) -> Drift:
+    version = read_version(applier.folder, number)
     world = await read_world(applier.service, [])
     return await find_drift(applier.service, world, "fleet", "dev", version.items, version.ids)
 
@@ -101,3 +104,26 @@ async def test_an_agent_whose_twin_was_patched_is_named(applied: Applier, servic
     await service.patch_twin(Identity("e1", "$edgeAgent"), patch)
     ((change,),) = [device.missing.modules for device in (await drift(applied)).devices]
     assert (change.name, change.fate) == ("sensor", "started")
+
+
+async def test_desired_properties_that_somebody_else_set_are_named(
+    applied: Applier, edge_device: Any, service: RestHubService
+) -> None:
+    await applied.up(LAYERED)
+    await service.patch_twin(SENSOR, {"properties": {"desired": {"interval": 5, "extra": {"a": 1}}}})
+    (device,) = (await drift(applied, 2)).devices
+    assert {change.path: (change.before, change.after) for change in device.missing.twins} == {
+        "sensor.interval": (5, 60),
+        "sensor.extra": ({"a": 1}, None),
+    }
+
+
+async def test_of_a_twin_that_a_layer_sets_in_part_only_that_part_counts(
+    applied: Applier, service: RestHubService
+) -> None:
+    await applied.up({"base": BASE, "quiet": QUIET})
+    await service.patch_twin(SENSOR, {"properties": {"desired": {"theirs": 1}}})
+    assert not await drift(applied, 2)
+    await service.patch_twin(SENSOR, {"properties": {"desired": {"limits": None}}})
+    (device,) = (await drift(applied, 2)).devices
+    assert [(change.path, change.after) for change in device.missing.twins] == [("sensor.limits", {"high": 30})]
