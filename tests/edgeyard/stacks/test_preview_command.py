@@ -16,8 +16,9 @@ from edgeyard.cli.stack_render import print_preview
 from hub_tools.stacks.preview import Preview
 from iot_core.identity import Identity
 from tests.hub_tools.conftest import RunningHub, hub
+from tests.hub_tools.stacks.conftest import passing_time, rows_are
 
-__all__ = ["hub"]
+__all__ = ["hub", "passing_time"]
 
 PROGRAM = """
 from hub_tools.manifests import Module, Route, upstream
@@ -70,6 +71,8 @@ async def _devices(hub: RunningHub) -> None:
         for number, tags in enumerate(({"building": "B1"}, {"building": "B1", "quiet": True}, {"building": "B2"})):
             await service.create_device(f"edge-{number}", edge=True)
             await service.patch_twin(Identity(f"edge-{number}"), {"tags": tags})
+        await rows_are(service, "SELECT deviceId FROM devices WHERE is_defined(tags.building)", 3)
+        await rows_are(service, "SELECT deviceId FROM devices.modules WHERE moduleId = '$edgeAgent'", 3)
 
 
 async def _clear(hub: RunningHub) -> None:
@@ -78,6 +81,7 @@ async def _clear(hub: RunningHub) -> None:
             await service.delete_device(f"edge-{number}")
         for item in await service.list_configurations():
             await service.delete_configuration(item["id"])
+        await rows_are(service, "SELECT deviceId FROM devices", 0)
 
 
 def test_a_preview_shows_configurations_and_what_each_class_of_devices_sees(edgeyard: Command) -> None:

@@ -49,10 +49,17 @@ async def edge(service: RestHubService, hub: Any, tmp_path: Path) -> AsyncIterat
 
 
 async def agent_has_reported(service: RestHubService) -> None:
-    """Until it says that it has no deployment yet."""
-    async with asyncio.timeout(20):
-        while "lastDesiredStatus" not in (await service.get_twin(AGENT))["properties"]["reported"]:
-            await asyncio.sleep(0.02)
+    """Until it says that it has no deployment yet, and queries know it."""
+    said = "moduleId = '$edgeAgent' AND is_defined(properties.reported.lastDesiredStatus)"
+    async with asyncio.timeout(50):
+        while not [row async for row in service.query(f"SELECT deviceId FROM devices.modules WHERE {said}")]:
+            await asyncio.sleep(0.05)
+
+
+async def wanted_image(service: RestHubService) -> str:
+    """The image that the agent is to run as module `one`."""
+    agent = await service.get_twin(AGENT)
+    return str(agent["properties"]["desired"]["modules"]["one"]["settings"]["image"])
 
 
 async def reported(service: RestHubService) -> dict[str, Any]:
@@ -72,8 +79,9 @@ async def test_a_stack_runs_fails_and_falls_back(edge: LocalEdge, applier: Appli
     with pytest.raises(StackFailedError, match="nobody/knows"):
         await replace(applier, wait=replace(applier.wait, retried_for_s=0)).up({"base": unknown, "more": MORE})
     assert [item["id"] for item in await service.list_configurations()] == ["fleet-dev-base-1", "fleet-dev-more-1"]
-    agent = await service.get_twin(AGENT)
-    assert agent["properties"]["desired"]["modules"]["one"]["settings"]["image"] == "test/quiet:1"
+    async with asyncio.timeout(50):
+        while await wanted_image(service) != "test/quiet:1":
+            await asyncio.sleep(0.05)
 
     third = await applier.up(
         {"base": replace(BASE, modules=[*BASE.modules, Module(name="three", image="test/quiet:1")])}
