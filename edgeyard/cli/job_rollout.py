@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -49,9 +50,11 @@ from hub_tools.jobs.rollout_states import ENDED, NOTE, RolloutState, Step
 from hub_tools.jobs.runner import JobProgress
 from hub_tools.jobs.settings_check import check_values
 from hub_tools.jobs.storage import Jobs
+from hub_tools.jobs.telemetry_gate import Events
 from hub_tools.jobs.throttles import Capacity
+from hub_tools.monitor import DEFAULT_GROUP, OWN_GROUP, NoConsumerGroupError, watch
 from hub_tools.programs import value_made_by
-from hub_tools.service import HubService
+from hub_tools.service import HubService, Json
 from iot_core.errors import InputError
 
 __all__ = ["check_waves", "rollout"]
@@ -85,8 +88,9 @@ def rollout(
     require: Annotated[
         list[str] | None,
         typer.Option(
-            help="After each wave: 'success >= 95%', 'acknowledged >= 90%', a SELECT COUNT() that must give 0, or a "
-            "condition for every device of the wave; may be repeated.",
+            help="After each wave: 'success >= 95%', 'acknowledged >= 90%', 'telemetry $body.temperature > 90 on at "
+            "most 1%' (or at least), a SELECT COUNT() that must give 0, or a condition for every device of the wave; "
+            "may be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -259,6 +263,7 @@ class RolloutOrder:
             timeout_s=self.timeout_s,
             plain=bool(way.get("plain")),
             approve=_ask,
+            events=_events_of(self.target),
             on_step=self._show,
             on_progress=_now_and_then(status),
             stop=stop,
@@ -314,6 +319,24 @@ def _rollout_of(journal: Journal) -> Rollout:
     if is_rollout(spec.job_id):
         raise InputError(f"{spec.job_id} was cut off before its first step, and nothing was changed: begin another")
     raise InputError(f"{spec.job_id} has no waves: edgeyard job resume {spec.job_id}")
+
+
+def _events_of(target: TargetHub) -> Events | None:
+    """What arrives at the built-in endpoint, in the group of `edgeyard monitor`; None where only Entra signs in."""
+    if target.policy is None:
+        return None
+
+    @asynccontextmanager
+    async def events(since: float) -> AsyncIterator[AsyncIterator[Json]]:
+        async with AsyncExitStack() as stack:
+            listen = partial(watch, target.connection_string, ca_file=target.ca_file, since=since)
+            try:
+                source = await stack.enter_async_context(listen(group=OWN_GROUP))
+            except NoConsumerGroupError:
+                source = await stack.enter_async_context(listen(group=DEFAULT_GROUP))
+            yield source
+
+    return events
 
 
 async def _ask(offer: WaveOffer) -> bool:

@@ -10,6 +10,8 @@ from typing import Literal
 
 from hub_tools.jobs.outcomes import DeviceState
 from hub_tools.jobs.population import PAGE, id_conditions
+from hub_tools.jobs.telemetry_gate import Events, TelemetryGate, parse_telemetry_gate
+from hub_tools.monitor import MonitorError
 from hub_tools.service import HubService, Json
 from iot_core.errors import InputError, QueryError
 from iot_core.limits import QUERY_CHARACTERS
@@ -103,7 +105,7 @@ class CountQuery:
         return f"{self}: it is {number:,}"
 
 
-Gate = Rate | Condition | CountQuery
+Gate = Rate | Condition | CountQuery | TelemetryGate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,16 +132,36 @@ class Abort:
         return f"{failed:,} of {ended:,} devices failed, more than {100 * self.share:g}%"
 
 
-async def judge(gates: Sequence[Gate], service: HubService, states: States) -> str:
-    """What the first gate that does not hold says; "" when all hold."""
+async def judge(
+    gates: Sequence[Gate], service: HubService, states: States, *, events: Events | None = None, since: float = 0.0
+) -> str:
+    """What the first gate that does not hold says; "" when all hold.
+
+    `events` is for gates on telemetry, which look at what was sent from `since` on (unix seconds).
+    """
     for gate in gates:
-        if found := await gate.failure(service, states):
+        if isinstance(gate, TelemetryGate):
+            found = await _heard(gate, states, events, since)
+        else:
+            found = await gate.failure(service, states)
+        if found:
             return found
     return ""
 
 
+async def _heard(gate: TelemetryGate, states: States, events: Events | None, since: float) -> str:
+    if events is None:
+        return f"{gate}: there is nothing to listen with"
+    try:
+        async with events(since) as source:
+            return await gate.failure(source, states.keys())
+    except MonitorError as error:
+        return f"{gate}: {error}"
+
+
 def parse_gate(text: str, *, least: int | None = None, most: int | None = None) -> Gate:
-    """`success >= 95%`, `acknowledged >= 90%`, a counting query, or a condition for every device; InputError.
+    """`success >= 95%`, `acknowledged >= 90%`, `telemetry CONDITION on at most 1%` (or `at least`), a counting query,
+    or a condition for every device; InputError.
 
     A counting query without `least` and `most` counts what must not be: its number must be 0.
     """
@@ -148,6 +170,8 @@ def parse_gate(text: str, *, least: int | None = None, most: int | None = None) 
         if percent > 100:
             raise InputError(f"--require {text!r}: no share is above 100%")
         return Rate(of="success" if match[1].lower() == "success" else "acknowledged", least=percent)
+    if telemetry := parse_telemetry_gate(text):
+        return telemetry
     if text.lstrip().lower().startswith("select"):
         nothing = least is None and most is None
         return CountQuery(text=text.strip(), least=least or 0, most=0 if nothing else most)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from hub_tools.jobs.cohorts import Wave, parse_waves
 from hub_tools.jobs.gates import Abort, Gate, gate_from_json, gate_to_json, parse_abort, parse_gate
 from hub_tools.jobs.job import JobSpec
+from hub_tools.jobs.telemetry_gate import TelemetryGate
 from hub_tools.service import Json
 from iot_core.errors import InputError
 
@@ -45,7 +46,8 @@ class Rollout:
     """A job in waves; every method gives another rollout and leaves this one as it is. Raises InputError.
 
     `waves` count all devices that have the change when a wave is over; without any they are 10, 50 and 100 per cent.
-    Gates and bake are for every wave, whatever the order in which they are given; after the last wave nobody waits.
+    Gates and bake are for every wave, whatever the order in which they are given; after the last wave nobody waits,
+    unless a gate is on telemetry.
     The id of the job begins with `rollout-`; the salt of the cohorts is the job's id unless `salted` says another.
     """
 
@@ -73,6 +75,14 @@ class Rollout:
         if any(wave.percent is not None for wave in self.waves) or len(self.waves) > 1:
             return self.waves
         return (*self.waves, *WHOLE)
+
+    @property
+    def listens(self) -> bool:
+        """Whether a gate is on telemetry; InputError where there is no bake in which devices could send any."""
+        found = next((gate for gate in self.gates if isinstance(gate, TelemetryGate)), None)
+        if found is not None and not self.bake_s:
+            raise InputError(f"--require {str(found)!r} needs --bake: the time in which the devices of a wave send")
+        return found is not None
 
     @property
     def cohort_salt(self) -> str:

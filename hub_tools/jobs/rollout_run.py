@@ -24,6 +24,7 @@ from hub_tools.jobs.resume import resume_job
 from hub_tools.jobs.rollout import PLAN_NOTE, Rollout
 from hub_tools.jobs.rollout_states import ENDED, NOTE, RolloutEvent, RolloutState, Step, next_step
 from hub_tools.jobs.runner import HOLDS, SECTION_VERSION, JobInterruptedError, JobProgress, Remaining, carry_on
+from hub_tools.jobs.telemetry_gate import Events
 from hub_tools.jobs.throttles import Capacity, query_pace
 from hub_tools.jobs.timing import Timing
 from hub_tools.service import HubService, Json
@@ -118,6 +119,7 @@ async def run_rollout(
     timeout_s: float = 60.0,
     plain: bool = False,
     approve: Callable[[WaveOffer], Awaitable[bool]] = _always,
+    events: Events | None = None,
     on_step: Callable[[RolloutProgress], None] = lambda step: None,
     on_progress: Callable[[JobProgress], None] = lambda progress: None,
     stop: asyncio.Event | None = None,
@@ -125,12 +127,13 @@ async def run_rollout(
 ) -> RolloutReport:
     """Runs a rollout, or goes on with the one that the journal has, until it ends, a gate holds it, or `stop` is set.
 
-    `approve` is asked before each wave where the rollout wants that. Raises InputError for a rollout that has ended,
+    `approve` is asked before each wave where the rollout wants that; `events` gives telemetry to the gates on it.
+    Raises InputError for a rollout that has ended, and for such a gate without `events` or a bake;
     NoDeviceMatchesError, JobInterruptedError when the hub goes away (go on later), HubError, StoreError.
     """
     run = _Run(service, rollout, path, journal, capacity, timing or Timing(), stop or asyncio.Event())
     run.timeout_s, run.plain = timeout_s, plain
-    run.approve, run.on_step, run.on_progress = approve, on_step, on_progress
+    run.approve, run.events, run.on_step, run.on_progress = approve, events, on_step, on_progress
     return await run.carry_out()
 
 
@@ -140,6 +143,7 @@ class _Run:
     timeout_s: float
     plain: bool
     approve: Callable[[WaveOffer], Awaitable[bool]]
+    events: Events | None
     on_step: Callable[[RolloutProgress], None]
     on_progress: Callable[[JobProgress], None]
 
@@ -172,6 +176,8 @@ class _Run:
     async def carry_out(self) -> RolloutReport:
         if self.step.state in ENDED:
             raise InputError(f"{self.spec.job_id} is {self.step.state.value}: there is nothing left to go on with")
+        if self.rollout.listens and self.events is None:
+            raise InputError("a gate on telemetry needs the connection string of a policy: only that can listen")
         await self._read()
         match self.step.state:
             case RolloutState.PLANNED:
@@ -241,7 +247,8 @@ class _Run:
         elif stopped:
             self._go(RolloutEvent.PAUSE, cause=stopped)
         else:
-            bake_s = 0.0 if self.last_wave or not states else self.rollout.bake_s
+            done = self.last_wave and not self.rollout.listens
+            bake_s = 0.0 if done or not states else self.rollout.bake_s
             self._go(RolloutEvent.WAVE_ENDED, until=self.timing.clock.now() + bake_s)
 
     async def _bake(self) -> None:
@@ -253,7 +260,8 @@ class _Run:
             self._go(RolloutEvent.BAKED)
 
     async def _judge(self) -> None:
-        cause = await judge(self.rollout.gates, self.service, self._wave_states())
+        since = self.step.until - self.rollout.bake_s
+        cause = await judge(self.rollout.gates, self.service, self._wave_states(), events=self.events, since=since)
         if cause:
             self._go(RolloutEvent.GATE_FAILED, cause=cause)
         elif self.last_wave:
