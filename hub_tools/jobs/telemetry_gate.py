@@ -19,8 +19,10 @@ __all__ = ["Events", "TelemetryGate", "parse_telemetry_gate"]
 Events = Callable[[float], AbstractAsyncContextManager[AsyncIterator[Json]]]
 """What arrived at a hub's built-in endpoint since a moment (unix seconds), as `hub_tools.monitor.watch` gives it."""
 
-QUIET_S = 2.0
-"""Without an event for so long, all that has been sent has been seen."""
+FIRST_S = 10.0
+"""Without any event for so long, there is none."""
+QUIET_S = 3.0
+"""Without another event for so long, all that has been sent has been seen."""
 MOST_S = 60.0
 """A hub that is never quiet is listened to for so long."""
 TELEMETRY = "Telemetry"
@@ -80,12 +82,13 @@ def parse_telemetry_gate(text: str) -> TelemetryGate | None:
 async def _until_now(events: AsyncIterator[Json]) -> AsyncIterator[Json]:
     """The events that are there already, of a source that goes on for ever."""
     loop = asyncio.get_running_loop()
-    end = loop.time() + MOST_S
+    end, patience = loop.time() + MOST_S, FIRST_S
     while loop.time() < end:
         try:
-            yield await asyncio.wait_for(anext(events), QUIET_S)
+            yield await asyncio.wait_for(anext(events), patience)
         except (TimeoutError, StopAsyncIteration):
             return
+        patience = QUIET_S
 
 
 def _message(event: Json) -> RoutedMessage:
