@@ -70,7 +70,11 @@ def open_hub(tmp_path: Path, clock: ManualClock) -> Callable[..., Awaitable[Hub]
     async def start(**options: Any) -> Hub:
         store = Store.open(tmp_path / "hub.db", schema=Hub.schema())
         hub = Hub(store, clock, HubConfig(home=tmp_path, **options))
-        await hub.start()
+        try:
+            await hub.start()
+        except BaseException:
+            await store.close()
+            raise
         return hub
 
     return start
