@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TypeVar
 
 from hub_tools.jobs.job import JobSpec
-from hub_tools.jobs.outcomes import DeviceState, Outcome
+from hub_tools.jobs.outcomes import MOVED, DeviceState, Outcome
 from hub_tools.jobs.timing import Pace, Timing
 from hub_tools.service import HubService, HubUnreachableError, Json
 from iot_core.errors import HubError
 from iot_core.limits import BULK_DEVICES_MAX
 
-__all__ = ["AGAIN_S", "AT_ONCE", "BulkPath", "DirectPath", "cause_of"]
+__all__ = ["AGAIN_S", "AT_ONCE", "PRECONDITION_FAILED", "BulkPath", "Call", "DirectPath", "cause_of"]
 
 AT_ONCE = 24
 """Calls in flight: enough to reach 250 a second at 100 ms each."""
 BULK_AT_ONCE = 4
 AGAIN_S = (5.0, 20.0, 60.0)
 """Pauses before a call is made again that was throttled or not answered, beyond what the service tries itself."""
+PRECONDITION_FAILED = 412
 THROTTLED = 429
+Call = Callable[[str, str], Awaitable[Outcome]]
+"""What is done for one device, given its id and the ETag of its noted twin."""
 T = TypeVar("T")
 R = TypeVar("R")
 
+_PRECONDITION_FAILED = ("PreconditionFailed", 412001, "412001")
+"""How an error of the bulk call names a wrong ETag: documented as a name, some versions give the number."""
 _CAUSES = {
     "DeviceNotOnline": "not connected",
     "DeviceNotFound": "no such device",
@@ -38,7 +43,7 @@ class DirectPath:
     def __init__(
         self,
         name: str,
-        call: Callable[[str], Awaitable[Outcome]],
+        call: Call,
         pace: Pace,
         timing: Timing,
         *,
@@ -52,17 +57,18 @@ class DirectPath:
         self._repeatable = repeatable
         self._at_once = at_once
 
-    async def carry_out(self, devices: Sequence[str]) -> AsyncGenerator[Outcome, None]:
+    async def carry_out(self, devices: Mapping[str, str]) -> AsyncGenerator[Outcome, None]:
         """See `Path`; HubUnreachableError when the hub stays away."""
-        async with aclosing(in_parallel(devices, self._one, self._at_once)) as outcomes:
+        async with aclosing(in_parallel(devices.items(), self._one, self._at_once)) as outcomes:
             async for outcome in outcomes:
                 yield outcome
 
-    async def _one(self, device_id: str) -> Outcome:
+    async def _one(self, device: tuple[str, str]) -> Outcome:
+        device_id, etag = device
         await self._pace.turn()
         for pause_s in (*AGAIN_S, None):
             try:
-                return await self._call(device_id)
+                return await self._call(device_id, etag)
             except HubError as error:
                 if error.status != THROTTLED or pause_s is None:
                     return Outcome(device_id=device_id, state=DeviceState.FAILED, cause=cause_of(error))
@@ -78,7 +84,7 @@ class DirectPath:
 
 
 class BulkPath:
-    """The registry's bulk call, `importMode` updateTwin: merges tags and desired properties of 100 devices a call."""
+    """The registry's bulk call: merges tags and desired properties of 100 devices, each with its noted ETag."""
 
     name = "bulk"
 
@@ -88,19 +94,20 @@ class BulkPath:
         self._pace = pace
         self._timing = timing
 
-    async def carry_out(self, devices: Sequence[str]) -> AsyncGenerator[Outcome, None]:
+    async def carry_out(self, devices: Mapping[str, str]) -> AsyncGenerator[Outcome, None]:
         """See `Path`; HubError for a call that the hub refuses as a whole."""
-        chunks = [devices[start : start + BULK_DEVICES_MAX] for start in range(0, len(devices), BULK_DEVICES_MAX)]
+        noted = list(devices.items())
+        chunks = [noted[start : start + BULK_DEVICES_MAX] for start in range(0, len(noted), BULK_DEVICES_MAX)]
         async with aclosing(in_parallel(chunks, self._one, BULK_AT_ONCE)) as results:
             async for outcomes in results:
                 for outcome in outcomes:
                     yield outcome
 
-    async def _one(self, chunk: Sequence[str]) -> list[Outcome]:
+    async def _one(self, chunk: Sequence[tuple[str, str]]) -> list[Outcome]:
         for _ in chunk:
             await self._pace.turn()
-        errors = await self._change([{"id": device, "importMode": "updateTwin", **self._patch} for device in chunk])
-        return [_bulk_outcome(device, errors.get(device)) for device in chunk]
+        errors = await self._change([{"id": name, **_mode(etag), **self._patch} for name, etag in chunk])
+        return [_bulk_outcome(name, errors.get(name)) for name, _ in chunk]
 
     async def _change(self, items: list[Json]) -> dict[str, Json]:
         """Errors by device."""
@@ -121,9 +128,15 @@ def cause_of(error: HubError) -> str:
     return _CAUSES.get(error.name, f"{error.name} ({error.code})")
 
 
+def _mode(etag: str) -> Json:
+    return {"importMode": "updateTwinIfMatchETag", "twinETag": etag} if etag else {"importMode": "updateTwin"}
+
+
 def _bulk_outcome(device_id: str, error: Json | None) -> Outcome:
     if error is None:
         return Outcome(device_id=device_id, state=DeviceState.WRITTEN)
+    if error.get("errorCode") in _PRECONDITION_FAILED:
+        return Outcome(device_id=device_id, state=DeviceState.PENDING, cause=MOVED)
     return Outcome(device_id=device_id, state=DeviceState.FAILED, cause=f"{error.get('errorCode', 'not changed')}")
 
 

@@ -10,7 +10,7 @@ import asyncio
 import math
 import uuid
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -54,7 +54,7 @@ class JobServicePath:
         self._timing = timing
         self._under_way: set[str] = set()
 
-    async def carry_out(self, devices: Sequence[str]) -> AsyncGenerator[Outcome, None]:
+    async def carry_out(self, devices: Mapping[str, str]) -> AsyncGenerator[Outcome, None]:
         """See `Path`. Raises JobFailedError; when it is left early, jobs that have not started are cancelled."""
         parts = deque(id_conditions(devices))
         at_once = self._at_once

@@ -6,7 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["FINAL", "DeviceState", "Outcome", "Tally"]
+__all__ = ["FINAL", "MOVED", "DeviceState", "Outcome", "Tally"]
+
+MOVED = "somebody wrote to it meanwhile"
+"""Cause of a pending outcome: the twin was no longer the one that had been noted, and nothing was written to it."""
 
 
 class DeviceState(StrEnum):
@@ -41,6 +44,11 @@ class Outcome:
     device_id: str
     state: DeviceState
     cause: str = ""
+
+    @property
+    def moved(self) -> bool:
+        """Whether the device is to be read, noted and written to again."""
+        return self.state is DeviceState.PENDING and self.cause == MOVED
 
 
 class Tally:

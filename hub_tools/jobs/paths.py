@@ -1,23 +1,25 @@
 """The ways on which a change reaches devices: the hub's job service, one call a device, or the registry's bulk call.
 
 None of them writes to a device that it was not given: the job service gets its devices by id, not by the job's
-condition, so that a device that comes to match later has no change without a journal entry.
+condition, so that a device that comes to match later has no change without a journal entry. Twin writes of the other
+two carry the ETag of what was noted, so that a journal is right even where the index of queries lagged; the job service
+takes none.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Protocol
 
-from hub_tools.jobs.direct import BulkPath, DirectPath
+from hub_tools.jobs.direct import PRECONDITION_FAILED, BulkPath, Call, DirectPath
 from hub_tools.jobs.forecast import BULK, DIRECT, JOB_SERVICE
 from hub_tools.jobs.job import JobKind, JobSpec
 from hub_tools.jobs.job_service import JobServicePath
-from hub_tools.jobs.outcomes import DeviceState, Outcome
+from hub_tools.jobs.outcomes import MOVED, DeviceState, Outcome
 from hub_tools.jobs.throttles import METHOD_METER_BYTES, Capacity, Throttle
 from hub_tools.jobs.timing import Pace, Timing
 from hub_tools.service import HubService
-from iot_core.errors import InputError
+from iot_core.errors import HubError, InputError
 from iot_core.identity import Identity
 
 __all__ = ["Path", "SendMessage", "make_path"]
@@ -34,9 +36,10 @@ class Path(Protocol):
         """How the forecast and `--path` call it."""
         ...
 
-    def carry_out(self, devices: Sequence[str]) -> AsyncGenerator[Outcome, None]:
-        """One outcome for each device, in whatever order they come: written, acknowledged (a method's answer),
-        refused, failed, or pending where its turn did not come.
+    def carry_out(self, devices: Mapping[str, str]) -> AsyncGenerator[Outcome, None]:
+        """One outcome for each device (id → ETag of its noted twin, "" to write whatever it holds), in whatever order
+        they come: written, acknowledged (a method's answer), refused, failed, or pending where its turn did not come
+        or, with `outcomes.MOVED`, where its twin is another one by now.
 
         Nothing is written to a device that is not named. An exception leaves the devices without an outcome in doubt.
         """
@@ -83,12 +86,18 @@ def _pace(capacity: Capacity | None, throttle: Throttle, most: float | None, tim
     return Pace(min(rates, default=None), timing)
 
 
-def _call(service: HubService, spec: JobSpec, send: SendMessage | None) -> Callable[[str], Awaitable[Outcome]]:
-    async def write(device_id: str) -> Outcome:
-        await service.patch_twin(Identity(device_id), spec.patch())
+def _call(service: HubService, spec: JobSpec, send: SendMessage | None) -> Call:
+    async def write(device_id: str, etag: str) -> Outcome:
+        try:
+            await service.patch_twin(Identity(device_id), spec.patch(), etag=etag or None)
+        except HubError as error:
+            if error.status != PRECONDITION_FAILED:
+                raise
+            return Outcome(device_id=device_id, state=DeviceState.PENDING, cause=MOVED)
         return Outcome(device_id=device_id, state=DeviceState.WRITTEN)
 
-    async def invoke(device_id: str) -> Outcome:
+    async def invoke(device_id: str, etag: str) -> Outcome:
+        del etag
         assert spec.method is not None
         answer = await service.invoke_method(
             Identity(device_id),
@@ -98,7 +107,8 @@ def _call(service: HubService, spec: JobSpec, send: SendMessage | None) -> Calla
         )
         return method_outcome(device_id, answer.status)
 
-    async def message(device_id: str) -> Outcome:
+    async def message(device_id: str, etag: str) -> Outcome:
+        del etag
         if send is None:
             raise InputError("no way to send cloud-to-device messages was given to the job")
         await send(device_id, spec.c2d or "")

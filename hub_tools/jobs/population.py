@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from heapq import heappush, heappushpop
 from typing import Any
 
@@ -17,6 +17,7 @@ from hub_tools.service import HubService, Json
 from iot_core.clock import UNSET_TIME, from_iso
 from iot_core.errors import InputError
 from iot_core.limits import QUERY_CHARACTERS
+from iot_core.query import compile_condition
 from iot_core.query.ast import mentioned_paths
 from iot_core.query.parser import parse_condition
 
@@ -41,14 +42,16 @@ _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceRow:
-    """A matched device as the index of queries shows it.
+    """A device as the index of queries shows it, or its twin.
 
     `previous` and `versions` are by touched path: the value (None where there is none) and the version of the desired
     section that wrote it (None where unknown; tags have none). `version` is that of the whole section. `reported`
-    holds the reported property of each desired one. `why` has the values that the condition asks for.
+    holds the reported property of each desired one. `why` has the values that the condition asks for. `matches` is
+    False only for a twin that was read by itself and that the job's condition leaves out.
     """
 
     device_id: str
+    etag: str
     connected: bool
     last_seen: float | None
     version: int
@@ -57,6 +60,7 @@ class DeviceRow:
     reported: Json
     why: Json
     holds: bool
+    matches: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,11 +81,12 @@ class Columns:
         self._names = list(spec.desired)
         self._tags = list(spec.tags)
         self._why = [] if spec.where.strip() == EVERY_DEVICE else _tag_paths(spec.where)
+        self._matches = compile_condition(spec.where)
 
     @property
     def select(self) -> str:
         """The part of a query between SELECT and FROM."""
-        columns = ["deviceId", "connectionState", "lastActivityTime"]
+        columns = ["deviceId", "etag", "connectionState", "lastActivityTime"]
         if self._names:
             columns.append("properties.desired.$version AS v")
         for number, name in enumerate(map(_quoted, self._names)):
@@ -96,14 +101,14 @@ class Columns:
         """A device of its whole twin, which unlike the index of queries does not lag."""
         desired = twin["properties"]["desired"]
         metadata: Any = desired.get("$metadata") or {}
-        names = ("deviceId", "connectionState", "lastActivityTime")
+        names = ("deviceId", "etag", "connectionState", "lastActivityTime")
         row: Json = {name: twin.get(name) for name in names} | {"v": desired.get("$version")}
         for number, name in enumerate(self._names):
             row |= {f"d{number}": desired.get(name), f"m{number}": metadata.get(name)}
             row[f"r{number}"] = (twin["properties"].get("reported") or {}).get(name)
         row |= {f"t{number}": (twin.get("tags") or {}).get(name) for number, name in enumerate(self._tags)}
         row |= {f"w{number}": value_at(twin, path) for number, path in enumerate(self._why)}
-        return self.read(row)
+        return replace(self.read(row), matches=self._matches(twin))
 
     def read(self, row: Json) -> DeviceRow:
         """A device of a row that `select` asked for."""
@@ -119,6 +124,7 @@ class Columns:
             versions[str(place)] = written.get("$lastUpdatedVersion") if isinstance(written, dict) else None
         return DeviceRow(
             device_id=str(row["deviceId"]),
+            etag=str(row.get("etag") or ""),
             connected=row.get("connectionState") == "Connected",
             last_seen=_time(row.get("lastActivityTime")),
             version=int(row.get("v") or 0),
@@ -151,7 +157,7 @@ async def read_devices(
             await pace.turn()
 
 
-def id_conditions(devices: Sequence[str], *, budget: int = QUERY_BUDGET_CHARACTERS) -> Iterator[tuple[str, list[str]]]:
+def id_conditions(devices: Iterable[str], *, budget: int = QUERY_BUDGET_CHARACTERS) -> Iterator[tuple[str, list[str]]]:
     """Conditions `deviceId IN [...]` that name all devices, with those that each names, short enough for a query."""
     chunk: list[str] = []
     ids: list[str] = []

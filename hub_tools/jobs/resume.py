@@ -15,7 +15,7 @@ from hub_tools.jobs.journal import Journal, Standing
 from hub_tools.jobs.outcomes import DeviceState, Outcome, Tally
 from hub_tools.jobs.paths import Path
 from hub_tools.jobs.population import DeviceRow, id_conditions, read_devices
-from hub_tools.jobs.runner import SECTION_VERSION, JobProgress, JobReport, Remaining, carry_on
+from hub_tools.jobs.runner import GONE, HOLDS, SECTION_VERSION, JobProgress, JobReport, Noted, Remaining, carry_on
 from hub_tools.jobs.throttles import Capacity
 from hub_tools.jobs.timing import Timing
 from hub_tools.jobs.twins import read_twins
@@ -24,7 +24,6 @@ from hub_tools.service import HubService
 __all__ = ["FAILED_STATES", "IN_DOUBT", "never_written", "noted_versions", "resume_job", "rows_of"]
 
 IN_DOUBT = "it was cut off here: it may or may not have been done"
-GONE = "no such device"
 FAILED_STATES = frozenset({DeviceState.FAILED, DeviceState.REFUSED, DeviceState.TIMED_OUT})
 
 
@@ -78,7 +77,8 @@ async def _remaining(
     if spec.kind == "twin":
         doubtful = [name for name, standing in known.items() if standing.state is DeviceState.SCHEDULED]
         rows |= await read_twins(service, spec, doubtful, capacity=capacity, timing=timing)
-    tally, to_write, versions = Tally(), [], {}
+    tally, versions = Tally(), {}
+    to_write: dict[str, Noted] = {}
     for name, standing in known.items():
         state, cause = standing.state, standing.cause
         if name in rows:
@@ -89,21 +89,22 @@ async def _remaining(
             journal.outcome(name, state, cause)
         tally.add(Outcome(device_id=name, state=state, cause=cause))
         if state is DeviceState.PENDING:
-            to_write.append(name)
+            to_write[name] = _noted(rows.get(name))
         if state in (DeviceState.PENDING, DeviceState.WRITTEN) and name in rows and rows[name].connected:
             versions[name] = rows[name].version
     if spec.kind == "twin":
         versions |= noted_versions(journal, {name for name in versions if known[name].state is not DeviceState.PENDING})
-    if retry and spec.kind == "twin":
+    if spec.kind == "twin":
         _note_again(journal, {name: rows[name] for name in to_write if name in rows})
     journal.sync()
     return Remaining(matched=len(known), tally=tally, to_write=to_write, versions=versions)
 
 
 def _note_again(journal: Journal, rows: Mapping[str, DeviceRow]) -> None:
-    """Note devices before their second write: a later version, and where they have the change what they had before it.
+    """Note devices before they are written to after all, or again: a later version, and what they hold by now; where
+    that is the change itself, what they had before it.
 
-    Else an undo would take the job's own second write for somebody else's.
+    Else an undo would take the job's own later write for somebody else's, or put back what was long gone.
     """
     for before in [before for before in journal.befores() if before.device_id in rows]:
         row = rows[before.device_id]
@@ -136,7 +137,16 @@ def _now(spec: JobSpec, standing: Standing, row: DeviceRow, *, retry: bool) -> t
         return (DeviceState.WRITTEN if row.holds else DeviceState.PENDING), ""
     if retry and standing.state in FAILED_STATES:
         return DeviceState.PENDING, ""
+    if standing.state is DeviceState.PENDING and spec.kind == "twin" and row.holds:
+        return DeviceState.SKIPPED, HOLDS
     return standing.state, standing.cause
+
+
+def _noted(row: DeviceRow | None) -> Noted:
+    """For the write that is to come: whatever is there now where that is the job's own value, or no twin."""
+    if row is None or row.holds:
+        return Noted(etag="", version=0)
+    return Noted.of(row)
 
 
 async def rows_of(service: HubService, spec: JobSpec, devices: Sequence[str]) -> AsyncIterator[DeviceRow]:

@@ -23,7 +23,7 @@ from hub_tools.jobs.population import QUERY_BUDGET_CHARACTERS, DeviceRow, id_con
 from hub_tools.jobs.resume import resume_job
 from hub_tools.jobs.rollout import PLAN_NOTE, Rollout
 from hub_tools.jobs.rollout_states import ENDED, NOTE, RolloutEvent, RolloutState, Step, next_step
-from hub_tools.jobs.runner import HOLDS, SECTION_VERSION, JobInterruptedError, JobProgress, Remaining, carry_on
+from hub_tools.jobs.runner import HOLDS, SECTION_VERSION, JobInterruptedError, JobProgress, Noted, Remaining, carry_on
 from hub_tools.jobs.telemetry_gate import Events
 from hub_tools.jobs.throttles import Capacity, query_pace
 from hub_tools.jobs.timing import Timing
@@ -358,7 +358,7 @@ class _Taken:
 
     def __init__(self) -> None:
         self.tally = Tally()
-        self.to_write: list[str] = []
+        self.to_write: dict[str, Noted] = {}
 
     def take(self, journal: Journal, row: DeviceRow) -> None:
         journal.before(row.device_id, row.previous, {**row.versions, SECTION_VERSION: row.version})
@@ -367,4 +367,4 @@ class _Taken:
             self.tally.add(Outcome(device_id=row.device_id, state=DeviceState.SKIPPED, cause=HOLDS))
             return
         self.tally.add(Outcome(device_id=row.device_id, state=DeviceState.PENDING))
-        self.to_write.append(row.device_id)
+        self.to_write[row.device_id] = Noted.of(row)

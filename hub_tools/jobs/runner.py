@@ -7,10 +7,11 @@ that; so a job that is cut off at any point can be resumed and undone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 from hub_tools.jobs.acknowledgement import follow
@@ -21,6 +22,7 @@ from hub_tools.jobs.planning import NoDeviceMatchesError, check_drift, nobody
 from hub_tools.jobs.population import DeviceRow, Sketch, read_devices
 from hub_tools.jobs.throttles import Capacity, query_pace
 from hub_tools.jobs.timing import Timing
+from hub_tools.jobs.twins import read_twins
 from hub_tools.service import HubService, HubUnreachableError, Json
 from iot_core.errors import EdgeyardError
 
@@ -29,6 +31,7 @@ __all__ = [
     "JobProgress",
     "JobReport",
     "NoJournal",
+    "Noted",
     "Phase",
     "Recorder",
     "Remaining",
@@ -44,7 +47,10 @@ longer than that many seconds.
 LEAST_CHUNK = 100
 T = TypeVar("T")
 BATCH, BATCH_S = 100, 1.0
-HOLDS = "holds the value already"
+ATTEMPTS = 5
+"""Reads and conditional writes of one device that somebody else writes to at the same time."""
+HOLDS, MATCHES_NOT, GONE = "holds the value already", "no longer matches the condition", "no such device"
+CONTENDED = "somebody else writes to it all the time"
 SECTION_VERSION = "desired"
 """Beside the versions of the touched paths, a journal has that of the whole desired section."""
 
@@ -216,8 +222,21 @@ async def carry_on(
     """Does what is left of a job that was begun; raises what `run_job` raises once it writes."""
     run = _Run(service, spec, path, journal, capacity, on_progress, stop or asyncio.Event(), timing or Timing())
     run.matched, run.tally = remaining.matched, remaining.tally
-    run.to_write, run.versions = list(remaining.to_write), dict(remaining.versions)
+    run.to_write, run.versions = dict(remaining.to_write), dict(remaining.versions)
     return await run.finish(timeout_s, plain)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Noted:
+    """A twin as the journal has it: the ETag that a write must find ("": any), the version of its desired section."""
+
+    etag: str
+    version: int
+
+    @classmethod
+    def of(cls, row: DeviceRow) -> Noted:
+        """A twin that was just noted."""
+        return cls(etag=row.etag, version=row.version)
 
 
 @dataclass(kw_only=True)
@@ -228,13 +247,13 @@ class Remaining:
 
     matched: int
     tally: Tally
-    to_write: Sequence[str]
+    to_write: Mapping[str, Noted]
     versions: Mapping[str, int]
 
 
 @dataclass
 class _Run:
-    """A job under way. In memory: the ids of all devices, and the versions of those that are to acknowledge."""
+    """A job under way. In memory: of all devices id and ETag, and the versions of those that are to acknowledge."""
 
     service: HubService
     spec: JobSpec
@@ -250,7 +269,7 @@ class _Run:
     stopped: str = ""
     written: int = 0
     rate: float = 0.0
-    to_write: list[str] = field(default_factory=list)
+    to_write: dict[str, Noted] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -277,12 +296,12 @@ class _Run:
     def _take(self, row: DeviceRow) -> None:
         self.matched += 1
         self.sketch.add(row.device_id)
-        self.journal.before(row.device_id, row.previous, {**row.versions, SECTION_VERSION: row.version})
+        self.remember(row)
         if row.holds and self.spec.kind == "twin":
             self._note(None, Outcome(device_id=row.device_id, state=DeviceState.SKIPPED, cause=HOLDS))
             return
         self.tally.add(Outcome(device_id=row.device_id, state=DeviceState.PENDING))
-        self.to_write.append(row.device_id)
+        self.to_write[row.device_id] = Noted.of(row)
         if self.awaits and row.connected:
             self.versions[row.device_id] = row.version
 
@@ -308,18 +327,59 @@ class _Run:
             for device_id in chunk:
                 self._note(DeviceState.PENDING, Outcome(device_id=device_id, state=DeviceState.SCHEDULED))
             self.journal.sync()
-            writing = _batches(self.path.carry_out(chunk), self._batch, self.timing)
-            async for outcomes in until_stopped(writing, self.stop):
-                for outcome in outcomes:
-                    self._note(DeviceState.SCHEDULED, outcome)
-                    if outcome.state is not DeviceState.WRITTEN:
-                        self.versions.pop(outcome.device_id, None)
-                self.journal.sync()
-                self.written += len(outcomes)
-                self.rate = self.written / max(self.timing.clock.monotonic() - began, 1e-6)
-                self._show(Phase.WRITING, left=len(self.to_write) - self.written)
+            await self._write_to(chunk, began)
         if self.stop.is_set():
             self.stopped = "cancelled"
+
+    async def _write_to(self, devices: Mapping[str, Noted], began: float) -> None:
+        """Write to scheduled devices; those that somebody else wrote to are noted anew first, and written to again."""
+        for _ in range(ATTEMPTS):
+            moved = await self._attempt(devices, began)
+            if not moved or self.stop.is_set():
+                return
+            devices = await self._read_again(moved)
+        for device_id in devices:
+            self._end(Outcome(device_id=device_id, state=DeviceState.FAILED, cause=CONTENDED))
+        self.journal.sync()
+
+    async def _attempt(self, devices: Mapping[str, Noted], began: float) -> Mapping[str, Noted]:
+        """Write to devices as they were noted; those that are other ones by now stay scheduled."""
+        etags = {device_id: noted.etag for device_id, noted in devices.items()}
+        writing = _batches(self.path.carry_out(etags), self._batch, self.timing)
+        moved: dict[str, Noted] = {}
+        async for outcomes in until_stopped(writing, self.stop):
+            for outcome in outcomes:
+                if outcome.moved:
+                    moved[outcome.device_id] = devices[outcome.device_id]
+                else:
+                    self._end(outcome)
+            self.journal.sync()
+            self.rate = self.written / max(self.timing.clock.monotonic() - began, 1e-6)
+            self._show(Phase.WRITING, left=len(self.to_write) - self.written)
+        return moved
+
+    async def _read_again(self, moved: Mapping[str, Noted]) -> Mapping[str, Noted]:
+        """Note devices anew that somebody wrote to since they were noted; those that still need the change."""
+        rows = await read_twins(self.service, self.spec, list(moved), capacity=self.capacity, timing=self.timing)
+        again: dict[str, Noted] = {}
+        for device_id, noted in moved.items():
+            row = rows.get(device_id)
+            if row is not None and row.matches and not row.holds:
+                self.remember(row)
+                again[device_id] = Noted.of(row)
+                if device_id in self.versions:
+                    self.versions[device_id] = row.version
+            else:
+                self._end(_settled(device_id, self.spec, noted, row))
+        self.journal.sync()
+        return again
+
+    def _end(self, outcome: Outcome) -> None:
+        """A scheduled device whose turn is over."""
+        self._note(DeviceState.SCHEDULED, outcome)
+        self.written += 1
+        if outcome.state is not DeviceState.WRITTEN:
+            self.versions.pop(outcome.device_id, None)
 
     async def follow(self, timeout_s: float, plain: bool) -> None:
         """Wait until the connected devices have said something, or the time is over."""
@@ -363,17 +423,22 @@ class _Run:
         while (left := moment - self.timing.clock.now()) > 0 and not self.stop.is_set():
             await self.timing.sleep(min(left, 1.0))
 
-    def _chunks(self) -> Iterator[Sequence[str]]:
+    def _chunks(self) -> Iterator[Mapping[str, Noted]]:
         size = CHUNK if self.spec.kind == "twin" else LEAST_CHUNK
         if self.capacity is not None:
             size = max(LEAST_CHUNK, min(size, int(self.capacity.rate("twin updates") * CHUNK_S)))
-        for start in range(0, len(self.to_write), size):
-            yield self.to_write[start : start + size]
+        devices = iter(self.to_write.items())
+        while chunk := dict(islice(devices, size)):
+            yield chunk
 
     @property
     def _batch(self) -> int:
         """Outcomes noted with one sync: what has been called or sent is never done twice, so each at once."""
         return BATCH if self.spec.kind == "twin" else 1
+
+    def remember(self, row: DeviceRow) -> None:
+        """What an undo puts back."""
+        self.journal.before(row.device_id, row.previous, {**row.versions, SECTION_VERSION: row.version})
 
     def _note(self, before: DeviceState | None, outcome: Outcome) -> None:
         self.journal.outcome(outcome.device_id, outcome.state, outcome.cause)
@@ -389,6 +454,18 @@ class _Run:
         self.on_progress(
             JobProgress(phase=phase, matched=self.matched, states=states, rate=self.rate, remaining_s=left_s)
         )
+
+
+def _settled(device_id: str, spec: JobSpec, noted: Noted, row: DeviceRow | None) -> Outcome:
+    """Of a device whose twin moved and that needs no write any more.
+
+    A write whose answer was lost is known by the version that it made. Tags have no versions; their value decides.
+    """
+    if row is None:
+        return Outcome(device_id=device_id, state=DeviceState.FAILED, cause=GONE)
+    if row.holds and (not spec.desired or row.version == noted.version + 1):
+        return Outcome(device_id=device_id, state=DeviceState.WRITTEN)
+    return Outcome(device_id=device_id, state=DeviceState.SKIPPED, cause=HOLDS if row.holds else MATCHES_NOT)
 
 
 async def until_stopped(source: AsyncGenerator[T, None], stop: asyncio.Event) -> AsyncGenerator[T, None]:

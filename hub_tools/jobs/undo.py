@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from hub_tools.jobs.direct import BULK_AT_ONCE, in_parallel
+from hub_tools.jobs.direct import BULK_AT_ONCE, PRECONDITION_FAILED, in_parallel
 from hub_tools.jobs.job import JobSpec, TwinPath
 from hub_tools.jobs.journal import Before, Journal
 from hub_tools.jobs.outcomes import DeviceState
@@ -29,7 +29,6 @@ __all__ = ["UndoReport", "Undone", "undo_job"]
 
 ATTEMPTS = 3
 """Reads and conditional writes of one device that somebody else writes to at the same time."""
-PRECONDITION_FAILED = 412
 WRITTEN = frozenset(
     {DeviceState.SCHEDULED, DeviceState.WRITTEN, DeviceState.ACKNOWLEDGED, DeviceState.REFUSED, DeviceState.TIMED_OUT}
 )
@@ -132,12 +131,12 @@ class _Undo:
 
         Those that moved meanwhile, or seem to have, are judged by their twins, since the index of queries lags.
         """
-        rows = {row.device_id: (row, etag) async for row, etag in self._rows([item.device_id for item in befores])}
+        rows = {row.device_id: row async for row in self._rows([item.device_id for item in befores])}
         items: list[Json] = []
         for before in befores:
-            row, etag = rows.get(before.device_id, (None, ""))
+            row = rows.get(before.device_id)
             if row is not None and not self._changed(row, before):
-                item = {"id": before.device_id, "importMode": "updateTwinIfMatchETag", "twinETag": etag}
+                item = {"id": before.device_id, "importMode": "updateTwinIfMatchETag", "twinETag": row.etag}
                 items.append({**item, **_patch(before)})
         restored = {str(item["id"]) for item in items} - await self._write(items)
         return {
@@ -145,11 +144,11 @@ class _Undo:
             for before in befores
         }
 
-    async def _rows(self, devices: list[str]) -> AsyncIterator[tuple[DeviceRow, str]]:
+    async def _rows(self, devices: list[str]) -> AsyncIterator[DeviceRow]:
         for condition, _ in id_conditions(devices):
-            text = f"SELECT {self._columns.select}, etag FROM devices WHERE {condition}"
+            text = f"SELECT {self._columns.select} FROM devices WHERE {condition}"
             async for row in self._service.query(text, page_size=BULK_DEVICES_MAX):
-                yield self._columns.read(row), str(row["etag"])
+                yield self._columns.read(row)
 
     async def _write(self, items: list[Json]) -> set[str]:
         """The devices that did not take it."""
@@ -165,13 +164,12 @@ class _Undo:
         identity = Identity(before.device_id)
         for _ in range(ATTEMPTS):
             try:
-                twin = await self._service.get_twin(identity)
-                row = self._columns.read_twin(twin)
+                row = self._columns.read_twin(await self._service.get_twin(identity))
                 if all(row.previous.get(name) == value for name, value in before.previous.items()):
                     return Undone.RESTORED, ""  # by an undo that was cut off before it could say so
                 if reason := self._changed(row, before):
                     return Undone.CHANGED_SINCE, reason
-                await self._service.patch_twin(identity, _patch(before), etag=str(twin["etag"]))
+                await self._service.patch_twin(identity, _patch(before), etag=row.etag)
                 return Undone.RESTORED, ""
             except HubError as error:
                 if error.status != PRECONDITION_FAILED:

@@ -94,6 +94,8 @@ class FakeHub:
     async def patch_twin(self, identity: Identity, patch: Json, *, etag: str | None = None) -> Json:
         self._fail()
         self.calls.append(f"patch {identity.device_id}")
+        if identity.device_id not in self.desired:
+            raise hub_error("DeviceNotFound", f"there is no {identity.device_id}")
         if etag not in (None, self.etag(identity.device_id)):
             raise hub_error("PreconditionFailed", "another twin is there")
         self.write(identity.device_id, patch)

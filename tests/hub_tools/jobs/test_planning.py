@@ -53,7 +53,9 @@ async def test_the_count_comes_first_and_only_needed_columns_are_read() -> None:
     hub = building("d1")
     await plan_of(hub)
     assert hub.queries[0] == "SELECT COUNT() AS n FROM devices WHERE tags.building = 'B1'"
-    assert "SELECT deviceId, connectionState, lastActivityTime, properties.desired.$version AS v" in hub.queries[1]
+    assert (
+        "SELECT deviceId, etag, connectionState, lastActivityTime, properties.desired.$version AS v" in hub.queries[1]
+    )
     assert "*" not in hub.queries[1]
 
 
