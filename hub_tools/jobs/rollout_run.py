@@ -27,6 +27,7 @@ from hub_tools.jobs.runner import HOLDS, SECTION_VERSION, JobInterruptedError, J
 from hub_tools.jobs.telemetry_gate import Events
 from hub_tools.jobs.throttles import Capacity, query_pace
 from hub_tools.jobs.timing import Timing
+from hub_tools.jobs.twins import Holders
 from hub_tools.service import HubService, Json
 from iot_core.errors import InputError
 
@@ -326,9 +327,10 @@ class _Run:
         remaining, versions = _Taken(), {}
         condition = "" if self.spec.where.strip() == EVERY_DEVICE else f" AND ({self.spec.where})"
         pace = query_pace(self.capacity, self.timing)
+        holders = Holders(self.service, self.spec, capacity=self.capacity, timing=self.timing)
         for ids, _ in id_conditions(devices, budget=max(QUERY_BUDGET_CHARACTERS - len(condition), LEAST_ROOM)):
             async for page in read_devices(self.service, self.spec, f"{ids}{condition}", pace=pace):
-                for row in page.rows:
+                for row in await holders.checked(page.rows):
                     remaining.take(self.journal, row)
                     if self.awaits and row.connected and not row.holds:
                         versions[row.device_id] = row.version

@@ -22,7 +22,7 @@ from hub_tools.jobs.planning import NoDeviceMatchesError, check_drift, nobody
 from hub_tools.jobs.population import DeviceRow, Sketch, read_devices
 from hub_tools.jobs.throttles import Capacity, query_pace
 from hub_tools.jobs.timing import Timing
-from hub_tools.jobs.twins import read_twins
+from hub_tools.jobs.twins import Holders, read_twins
 from hub_tools.service import HubService, HubUnreachableError, Json
 from iot_core.errors import EdgeyardError
 
@@ -287,8 +287,9 @@ class _Run:
     async def read(self) -> None:
         """Read all devices and note them, page by page; a page is on disk before the next one is asked for."""
         pages = read_devices(self.service, self.spec, pace=query_pace(self.capacity, self.timing))
+        holders = Holders(self.service, self.spec, capacity=self.capacity, timing=self.timing)
         async for page in pages:
-            for row in page.rows:
+            for row in await holders.checked(page.rows):
                 self._take(row)
             self.journal.sync()
             self._show(Phase.READING)

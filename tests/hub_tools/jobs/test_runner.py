@@ -15,6 +15,7 @@ from hub_tools.jobs.paths import make_path
 from hub_tools.jobs.planning import NoDeviceMatchesError, PlanDriftError
 from hub_tools.jobs.population import Sketch
 from hub_tools.jobs.runner import JobInterruptedError, JobProgress, JobReport, Phase, run_job
+from hub_tools.jobs.twins import CHECKED_MOST
 from hub_tools.jobs.window import Window
 from hub_tools.service import HubService, HubUnreachableError
 from iot_core.hub_errors import hub_error
@@ -55,7 +56,7 @@ async def test_devices_that_hold_the_value_are_skipped() -> None:
     hub.write("d1", {"properties": {"desired": {"rate": 5}}})
     report = await run(hub)
     assert (states(report), report.complete) == ({"skipped": 1, "acknowledged": 1}, True)
-    assert hub.calls == ["patch d2"]
+    assert hub.calls == ["read d1", "patch d2"]
 
 
 async def test_refusals_are_grouped_by_their_reason() -> None:
@@ -240,3 +241,21 @@ def test_an_acknowledgement_is_for_the_version_that_was_written(answer: Any, sai
 def test_a_twin_as_it_was_before_the_write_says_nothing() -> None:
     desired = {"$version": 3, "$metadata": {"rate": {"$lastUpdatedVersion": 3}}}
     assert verdict(SPEC, desired, {"rate": {"ac": 200, "av": 3}}, version=3) is None
+
+
+async def test_a_device_that_holds_the_value_only_by_the_lagging_index_is_written_to() -> None:
+    hub = FakeHub("d1", "d2")
+    hub.write("d1", {"properties": {"desired": {"rate": 5}}})
+    hub.lagging = {"d1": hub.twin("d1")}
+    hub.write("d1", {"properties": {"desired": {"rate": 7}}})
+    await run(hub, JobSpec(where="*", desired={"rate": 5}, wait=False))
+    assert hub.twin("d1")["properties"]["desired"]["rate"] == 5
+
+
+async def test_more_holders_than_a_few_are_not_read_one_by_one() -> None:
+    hub = FakeHub(*(f"d{number}" for number in range(CHECKED_MOST + 50)))
+    for name in hub.desired:
+        hub.write(name, {"properties": {"desired": {"rate": 5}}})
+    report = await run(hub)
+    assert states(report) == {"skipped": CHECKED_MOST + 50}
+    assert len(hub.calls) == CHECKED_MOST
