@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,8 @@ from device.settings import SettingsSession
 from device.simulated import SimulatedSettings
 from hub_tools.jobs import DeviceState, JobSpec, make_path, make_plan, run_job
 from hub_tools.jobs.journal import Journal
+from hub_tools.jobs.rollout import Rollout
+from hub_tools.jobs.rollout_run import run_rollout
 from hub_tools.jobs.undo import undo_job
 from hub_tools.rest import RestHubService
 from iot_core import sas, topics
@@ -154,15 +156,23 @@ async def operate(home: Path, what: str, value: float) -> Row:
                 undone = await undo_job(service, journal)
             matched = undone.counts.total()
             result = ", ".join(f"{number:,} {item}" for item, number in undone.counts.items())
+        elif what == "rollout":
+            rollout = Rollout(spec).canary(5).require("success >= 95%").then(10, 50, 100).abort_if("5% of 20")
+            way = make_path("bulk", service, spec)
+            with Journal.create(jobs, rollout.spec) as journal:
+                told = await run_rollout(service, rollout, way, journal=journal, timeout_s=10.0)
+            matched, result = told.matched, f"{told.state.value} after {told.of} waves: {_counts(told.states)}"
         else:
             with Journal.create(jobs, spec) as journal:
                 report = await run_job(service, spec, make_path(what, service, spec), journal=journal)
-            counts = report.tally.counts
-            result = ", ".join(f"{counts[state]:,} {state}" for state in DeviceState if counts[state])
-            matched = report.matched
+            matched, result = report.matched, _counts(report.tally.counts)
         seconds = time.perf_counter() - started
     mebibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return Row(name=what, devices=matched, seconds=seconds, memory_mib=mebibytes, limit="", result=result)
+
+
+def _counts(states: Mapping[DeviceState, int]) -> str:
+    return ", ".join(f"{states[state]:,} {state.value}" for state in DeviceState if states.get(state))
 
 
 @contextlib.contextmanager
@@ -212,6 +222,7 @@ def measure(count: int, memory_count: int, runs: int) -> list[Row]:
                 add(operator(home, "undo", 20 + number), f"{LIMITS_S['undo']:g} s")
             add(operator(home, "bulk", 40), f"{LIMITS_S['run']:g} s")
             add(operator(home, "direct", 50))
+            add(operator(home, "rollout", 60))
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         asyncio.run(fill(home, memory_count))
@@ -219,6 +230,7 @@ def measure(count: int, memory_count: int, runs: int) -> list[Row]:
             add(operator(home, "plan", 20), f"{LIMIT_MIB:g} MiB")
             add(operator(home, "bulk", 20), f"{LIMIT_MIB:g} MiB")
             add(operator(home, "undo", 20), f"{LIMIT_MIB:g} MiB")
+            add(operator(home, "rollout", 30), f"{LIMIT_MIB:g} MiB")
     return rows
 
 
