@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from iot_core.errors import InputError
 
-__all__ = ["Wave", "parse_waves", "ranked", "targets"]
+__all__ = ["Wave", "bounds", "ends", "parse_waves", "ranked", "targets"]
 
+LAST = "f" * 16
+"""The bound of a wave that takes all devices, also those that come to match later."""
 _WAVE = re.compile(r"(\d+(?:\.\d+)?)(%?)")
 
 
@@ -58,8 +61,23 @@ def targets(waves: Sequence[Wave], matched: int) -> list[int]:
     return found
 
 
-def _place(device_id: str, salt: str) -> bytes:
-    return hashlib.sha256(f"{salt}\0{device_id}".encode()).digest()
+def bounds(waves: Sequence[Wave], order: Sequence[str], salt: str) -> tuple[str, ...]:
+    """The cohorts of devices in their order: for each wave the place of the last device that has the change after it.
+
+    With the salt they say for every device, also for one that comes to match later, in which wave it is.
+    """
+    last = targets(waves, len(order))
+    return tuple(LAST if end == len(order) else _place(order[end - 1], salt) for end in last)
+
+
+def ends(order: Sequence[str], salt: str, bounds: Sequence[str]) -> list[int]:
+    """How many of the devices, in their order, have the change after each wave of such cohorts."""
+    places = [_place(name, salt) for name in order]
+    return [bisect_right(places, bound) for bound in bounds]
+
+
+def _place(device_id: str, salt: str) -> str:
+    return hashlib.sha256(f"{salt}\0{device_id}".encode()).hexdigest()[: len(LAST)]
 
 
 def _wave(text: str) -> Wave:

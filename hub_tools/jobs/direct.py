@@ -40,6 +40,8 @@ _CAUSES = {
 class DirectPath:
     """A call for each device. One that is not `repeatable` is never made twice where it may have had its effect."""
 
+    takes_all = False
+
     def __init__(
         self,
         name: str,
@@ -87,6 +89,7 @@ class BulkPath:
     """The registry's bulk call: merges tags and desired properties of 100 devices, each with its noted ETag."""
 
     name = "bulk"
+    takes_all = False
 
     def __init__(self, service: HubService, spec: JobSpec, pace: Pace, timing: Timing) -> None:
         self._service = service

@@ -116,6 +116,11 @@ class JobSpec:
         return "c2d" if self.c2d is not None else "twin"
 
     @property
+    def awaits(self) -> bool:
+        """Whether devices are to say that they followed; tags and messages are never acknowledged."""
+        return self.wait and bool(self.desired or self.confirm)
+
+    @property
     def touched(self) -> tuple[TwinPath, ...]:
         """Every value of a twin that the job sets or deletes, in the order of their names."""
         found = [TwinPath("desired", names) for names in _leaves(self.desired)]

@@ -1,5 +1,12 @@
 """The hub's own job service: jobs over devices named by id, as many at a time as the tier runs, each followed to its
-end.
+end; or one job over devices that carry a tag.
+
+A job's condition is looked at by the hub when it begins, and a device that had come to match by then would have the
+change without an entry in the journal. So a tag takes the place of the ids only where the devices that carry it,
+whether they match the job's condition or not, are exactly those that have been read and noted: no change to any other
+value of any twin can then bring in another device. Where they differ (some hold the value already, some carry the tag
+from elsewhere, the index of queries lags) the same devices are named by id. What is left is somebody who sets that very
+tag on another device while the job begins: the hub's own rows show it, and it is an error that names the devices.
 
 Source: IoT Hub developer guide, "Schedule jobs on multiple devices".
 """
@@ -12,8 +19,10 @@ import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
+from copy import copy
 from typing import Any
 
+from hub_tools.groups import EVERY_DEVICE
 from hub_tools.jobs.job import JobSpec
 from hub_tools.jobs.outcomes import DeviceState, Outcome
 from hub_tools.jobs.population import PAGE, id_conditions
@@ -35,6 +44,7 @@ MARGIN, START_S = 2.0, 300.0
 SHORTEST_EXECUTION_S, LONGEST_EXECUTION_S = 300, 48 * 3600
 UNTHROTTLED_EXECUTION_S = 3600
 THROTTLED = 429
+SHOWN = 20
 _SEPARATOR = "-p"
 
 
@@ -43,7 +53,7 @@ class JobFailedError(EdgeyardError):
 
 
 class JobServicePath:
-    """Jobs with conditions `deviceId IN [...]`, each as long as a query may be."""
+    """Jobs with conditions `deviceId IN [...]`, each as long as a query may be; or one, see `by`."""
 
     name = "jobs"
 
@@ -53,10 +63,26 @@ class JobServicePath:
         self._capacity = capacity
         self._timing = timing
         self._under_way: set[str] = set()
+        self._carries = ""
+
+    def by(self, carries: str) -> JobServicePath:
+        """The same path for devices of which all meet the condition `carries`, such as `tags.wave = 2`.
+
+        They are one job where no other device meets it. A budget below all of the throttles keeps to jobs by id, since
+        the hub runs a job as fast as it may.
+        """
+        path = copy(self)
+        path._under_way, path._carries = set(), carries
+        return path
+
+    @property
+    def takes_all(self) -> bool:
+        """See `Path`."""
+        return bool(self._carries) and (self._capacity is None or self._capacity.share == 1)
 
     async def carry_out(self, devices: Mapping[str, str]) -> AsyncGenerator[Outcome, None]:
         """See `Path`. Raises JobFailedError; when it is left early, jobs that have not started are cancelled."""
-        parts = deque(id_conditions(devices))
+        parts = deque([(self._condition, list(devices))] if await self._fits(devices) else id_conditions(devices))
         at_once = self._at_once
         running: set[asyncio.Task[list[Outcome]]] = set()
         try:
@@ -72,6 +98,18 @@ class JobServicePath:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
             await self._cancel()
+
+    async def _fits(self, devices: Mapping[str, str]) -> bool:
+        """Whether the condition names exactly these devices, and will."""
+        if not self.takes_all:
+            return False
+        text = f"SELECT deviceId FROM devices WHERE {self._carries}"
+        return {str(row["deviceId"]) async for row in self._service.query(text, page_size=PAGE)} == devices.keys()
+
+    @property
+    def _condition(self) -> str:
+        where = self._spec.where
+        return self._carries if where.strip() == EVERY_DEVICE else f"{self._carries} AND ({where})"
 
     @property
     def _at_once(self) -> int:
@@ -97,7 +135,14 @@ class JobServicePath:
         if job["status"] == "failed" and not outcomes:
             reason = job.get("failureReason") or job.get("statusMessage") or "no reason given"
             raise JobFailedError(f"the hub failed its job {job_id}: {reason}")
+        if strangers := sorted(outcomes.keys() - set(devices)):
+            raise JobFailedError(
+                f"the hub's job {job_id} also changed {len(strangers):,} devices that nobody had read: somebody set "
+                f"{self._carries} on them as it began. They are {', '.join(strangers[:SHOWN])}"
+            )
         missing = f"the hub's job ended as {job['status']} before its turn"
+        if self._carries and job["status"] == "completed":
+            missing = "did not match when the hub's job began"
         nothing = {device: Outcome(device_id=device, state=DeviceState.PENDING, cause=missing) for device in devices}
         return list((nothing | {device: outcomes[device] for device in devices if device in outcomes}).values())
 

@@ -122,7 +122,7 @@ class Journal(JournalView):
         operator: str = "",
         clock: Clock | None = None,
     ) -> Journal:
-        """A new journal; InputError when the job has one already."""
+        """A new journal, also where one was cut off before its first entry; InputError when the job has one already."""
         clock = clock or SystemClock()
         storage = storage_of(jobs, spec.job_id)
         storage.acquire(operator or operator_name())
@@ -133,7 +133,7 @@ class Journal(JournalView):
             began=iso(clock.now()),
         )
         try:
-            if not storage.create():
+            if not storage.create() and any(storage.lines()):
                 raise InputError(f"{spec.job_id} has a journal already: edgeyard job resume {spec.job_id}")
             journal = cls(storage, head, clock)
             journal._add_head()

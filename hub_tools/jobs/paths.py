@@ -1,7 +1,8 @@
 """The ways on which a change reaches devices: the hub's job service, one call a device, or the registry's bulk call.
 
 None of them writes to a device that it was not given: the job service gets its devices by id, not by the job's
-condition, so that a device that comes to match later has no change without a journal entry. Twin writes of the other
+condition, so that a device that comes to match later has no change without a journal entry; `job_service` says when a
+tag may take the place of the ids. Twin writes of the other
 two carry the ETag of what was noted, so that a journal is right even where the index of queries lagged; the job service
 takes none.
 """
@@ -34,6 +35,11 @@ class Path(Protocol):
     @property
     def name(self) -> str:
         """How the forecast and `--path` call it."""
+        ...
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether all devices of a job are to be given at once, however many, and not some at a time."""
         ...
 
     def carry_out(self, devices: Mapping[str, str]) -> AsyncGenerator[Outcome, None]:

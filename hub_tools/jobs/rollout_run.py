@@ -1,5 +1,8 @@
 """Carries a rollout out, wave by wave. Each step is on disk in the job's journal before it takes effect.
 
+A wave's devices are read by their ids, whatever tag they carry. By the path of the job service a wave is one job by its
+tag, where `job_service` finds that the tag names exactly the devices to be written to, else jobs by id.
+
 A rollout that was cut off at any point goes on from the last step noted: devices of the wave that the journal knows
 are finished as `resume` finishes a job, the others of the wave follow, and no device is in two waves.
 """
@@ -8,26 +11,30 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path as Folder
 from typing import Any
 
-from hub_tools.groups import EVERY_DEVICE
-from hub_tools.jobs.cohorts import ranked, targets
+from hub_tools.jobs.cohort_tags import CohortTags
+from hub_tools.jobs.cohorts import ends, ranked
 from hub_tools.jobs.gates import judge
+from hub_tools.jobs.job_service import JobServicePath
 from hub_tools.jobs.journal import Journal
-from hub_tools.jobs.outcomes import FINAL, DeviceState, Outcome, Tally
+from hub_tools.jobs.outcomes import FINAL, DeviceState
+from hub_tools.jobs.part import note_devices
 from hub_tools.jobs.paths import Path
 from hub_tools.jobs.planning import NoDeviceMatchesError, nobody
-from hub_tools.jobs.population import QUERY_BUDGET_CHARACTERS, DeviceRow, id_conditions, read_devices
+from hub_tools.jobs.population import read_devices
 from hub_tools.jobs.resume import resume_job
 from hub_tools.jobs.rollout import PLAN_NOTE, Rollout
 from hub_tools.jobs.rollout_states import ENDED, NOTE, RolloutEvent, RolloutState, Step, next_step
-from hub_tools.jobs.runner import HOLDS, SECTION_VERSION, JobInterruptedError, JobProgress, Noted, Remaining, carry_on
+from hub_tools.jobs.runner import JobInterruptedError, JobProgress, carry_on
+from hub_tools.jobs.storage import Jobs
 from hub_tools.jobs.telemetry_gate import Events
 from hub_tools.jobs.throttles import Capacity, query_pace
 from hub_tools.jobs.timing import Timing
-from hub_tools.jobs.twins import Holders
 from hub_tools.service import HubService, Json
 from iot_core.errors import InputError
 
@@ -35,7 +42,6 @@ __all__ = ["RolloutProgress", "RolloutReport", "WaveOffer", "run_rollout"]
 
 LOOK_S = 1.0
 """How often a rollout that waits looks whether it shall stop."""
-LEAST_ROOM = 400
 _GOOD = (DeviceState.ACKNOWLEDGED, DeviceState.SKIPPED)
 
 
@@ -116,6 +122,8 @@ async def run_rollout(
     path: Path,
     *,
     journal: Journal,
+    jobs: Folder | Jobs | None = None,
+    order: Sequence[str] = (),
     capacity: Capacity | None = None,
     timeout_s: float = 60.0,
     plain: bool = False,
@@ -128,12 +136,16 @@ async def run_rollout(
 ) -> RolloutReport:
     """Runs a rollout, or goes on with the one that the journal has, until it ends, a gate holds it, or `stop` is set.
 
-    `approve` is asked before each wave where the rollout wants that; `events` gives telemetry to the gates on it.
-    Raises InputError for a rollout that has ended, and for such a gate without `events` or a bake;
-    NoDeviceMatchesError, JobInterruptedError when the hub goes away (go on later), HubError, StoreError.
+    `order` are the devices where they were just read, as `cohorts.ranked` gives them; `jobs` is where the journals of
+    cohort tags go. `approve` is asked before each wave where the rollout wants that; `events` gives telemetry to the
+    gates on it.
+    Raises InputError for a rollout that has ended, for such a gate without `events` or a bake, for a path that the
+    waves cannot go by, and for a tag without `jobs`; NoDeviceMatchesError, JobInterruptedError when the hub goes away
+    (go on later), HubError, StoreError.
     """
     run = _Run(service, rollout, path, journal, capacity, timing or Timing(), stop or asyncio.Event())
     run.timeout_s, run.plain = timeout_s, plain
+    run.jobs, run.order = jobs, list(order)
     run.approve, run.events, run.on_step, run.on_progress = approve, events, on_step, on_progress
     return await run.carry_out()
 
@@ -143,6 +155,7 @@ class _Run:
 
     timeout_s: float
     plain: bool
+    jobs: Folder | Jobs | None
     approve: Callable[[WaveOffer], Awaitable[bool]]
     events: Events | None
     on_step: Callable[[RolloutProgress], None]
@@ -167,10 +180,6 @@ class _Run:
         self.too_many = ""
 
     @property
-    def awaits(self) -> bool:
-        return self.spec.wait and bool(self.spec.desired or self.spec.confirm)
-
-    @property
     def last_wave(self) -> bool:
         return self.step.wave == len(self.targets) - 1
 
@@ -179,11 +188,12 @@ class _Run:
             raise InputError(f"{self.spec.job_id} is {self.step.state.value}: there is nothing left to go on with")
         if self.rollout.listens and self.events is None:
             raise InputError("a gate on telemetry needs the connection string of a policy: only that can listen")
+        self.rollout.check_path(self.path.name)
         await self._read()
         match self.step.state:
             case RolloutState.PLANNED:
                 self.journal.note(PLAN_NOTE, **self.rollout.to_json())
-                self._go(RolloutEvent.BEGIN)
+                self._go(RolloutEvent.BEGIN_TAGGING if self.rollout.tag else RolloutEvent.BEGIN)
             case RolloutState.PAUSED | RolloutState.HELD:
                 self._go(RolloutEvent.RESUME)
         while (work := self._work()) is not None:
@@ -193,6 +203,7 @@ class _Run:
     def _work(self) -> Callable[[], Awaitable[None]] | None:
         """What is to be done in the present state; None where the run is over."""
         return {
+            RolloutState.TAGGING: self._tag,
             RolloutState.WAITING: self._wait,
             RolloutState.RUNNING: self._run,
             RolloutState.BAKING: self._bake,
@@ -213,14 +224,36 @@ class _Run:
         self.on_step(progress)
 
     async def _read(self) -> None:
-        """The ids of the devices, in the order of the cohorts."""
-        pace = query_pace(self.capacity, self.timing)
-        pages = read_devices(self.service, self.spec, pace=pace)
-        found = [row.device_id async for page in pages for row in page.rows]
-        if not found:
+        """The ids of the devices, in the order of the cohorts, and where each wave ends."""
+        salt = self.rollout.cohort_salt
+        if not self.order:
+            pages = read_devices(self.service, self.spec, pace=query_pace(self.capacity, self.timing))
+            self.order = ranked([row.device_id async for page in pages for row in page.rows], salt)
+        if not self.order:
             raise NoDeviceMatchesError(nobody(self.spec))
-        self.order = ranked(found, self.rollout.cohort_salt)
-        self.targets = targets(self.rollout.planned_waves, len(found))
+        self.rollout = self.rollout.fixed(self.order)
+        self.targets = ends(self.order, salt, self.journal.last(PLAN_NOTE).get("bounds") or self.rollout.bounds)
+
+    async def _tag(self) -> None:
+        if self.jobs is None:
+            raise InputError("a cohort tag needs a place for the journals of its jobs")
+        tags = CohortTags(
+            service=self.service,
+            rollout=self.rollout,
+            jobs=self.jobs,
+            host_name=self.journal.head.host_name,
+            capacity=self.capacity,
+            timing=self.timing,
+            stop=self.stop,
+            on_progress=self.on_progress,
+        )
+        starts = (0, *self.targets)
+        with self._telling("the tagging"):
+            cause = await tags.carry_out([self.order[starts[n] : end] for n, end in enumerate(self.targets)])
+        if cause:
+            self._go(RolloutEvent.PAUSE, cause=cause)
+        else:
+            self._go(RolloutEvent.TAGGED)
 
     async def _wait(self) -> None:
         known = self.journal.standings()
@@ -234,13 +267,8 @@ class _Run:
             self._go(RolloutEvent.APPROVE, begun=len(known))
 
     async def _run(self) -> None:
-        try:
+        with self._telling(f"wave {self.step.wave + 1}"):
             stopped = await self._wave()
-        except JobInterruptedError as error:
-            raise JobInterruptedError(
-                f"wave {self.step.wave + 1} of {self.spec.job_id} was cut off: {error.__cause__ or error} "
-                f"Go on with: edgeyard job rollout --resume {self.spec.job_id}"
-            ) from error
         states = self._wave_states()
         self._check(Counter(standing.state for standing in self.journal.standings().values()))
         if self.too_many:
@@ -274,25 +302,43 @@ class _Run:
         """Write to the devices of the wave that have not been; why that came to no end, or ""."""
         if any(state not in FINAL for state in self._wave_states().values()):
             report = await resume_job(
-                self.service, self.journal, self.path, on_progress=self._watch({}), **self._options()
+                self.service, self.journal, self._way(), on_progress=self._watch({}), **self._options()
             )
             if report.stopped:
                 return report.stopped
         known = self.journal.standings()
-        remaining = await self._note(self._fresh(known))
+        fresh = self._fresh(known)
+        remaining = await note_devices(self.service, self.journal, fresh, capacity=self.capacity, timing=self.timing)
         if not remaining.to_write:
             return ""
         before = Counter(standing.state for standing in known.values())
         report = await carry_on(
             self.service,
             self.spec,
-            self.path,
+            self._way(),
             remaining,
             journal=self.journal,
             on_progress=self._watch(before),
             **self._options(),
         )
         return report.stopped
+
+    def _way(self) -> Path:
+        """The path, for the wave that is to be written to."""
+        if not (self.rollout.tag and isinstance(self.path, JobServicePath)):
+            return self.path
+        return self.path.by(f"tags.{self.rollout.tag} = {self.step.wave + 1}")
+
+    @contextmanager
+    def _telling(self, what: str) -> Iterator[None]:
+        """Says how to go on with a rollout when the hub goes away."""
+        try:
+            yield
+        except JobInterruptedError as error:
+            raise JobInterruptedError(
+                f"{what} of {self.spec.job_id} was cut off: {error.__cause__ or error} "
+                f"Go on with: edgeyard job rollout --resume {self.spec.job_id}"
+            ) from error
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -316,27 +362,11 @@ class _Run:
 
     def _check(self, counts: Mapping[DeviceState, int]) -> None:
         if self.rollout.abort is not None and not self.too_many:
-            self.too_many = self.rollout.abort.reached(counts, awaited=self.awaits)
+            self.too_many = self.rollout.abort.reached(counts, awaited=self.spec.awaits)
 
     def _fresh(self, known: Mapping[str, Any]) -> list[str]:
         """Devices of the wave that the journal does not know yet."""
         return [name for name in self.order[: self.targets[self.step.wave]] if name not in known]
-
-    async def _note(self, devices: list[str]) -> Remaining:
-        """Read what the devices hold now and note it; those that no longer match are left out."""
-        remaining, versions = _Taken(), {}
-        condition = "" if self.spec.where.strip() == EVERY_DEVICE else f" AND ({self.spec.where})"
-        pace = query_pace(self.capacity, self.timing)
-        holders = Holders(self.service, self.spec, capacity=self.capacity, timing=self.timing)
-        for ids, _ in id_conditions(devices, budget=max(QUERY_BUDGET_CHARACTERS - len(condition), LEAST_ROOM)):
-            async for page in read_devices(self.service, self.spec, f"{ids}{condition}", pace=pace):
-                for row in await holders.checked(page.rows):
-                    remaining.take(self.journal, row)
-                    if self.awaits and row.connected and not row.holds:
-                        versions[row.device_id] = row.version
-                self.journal.sync()
-        matched = remaining.tally.counts.total()
-        return Remaining(matched=matched, tally=remaining.tally, to_write=remaining.to_write, versions=versions)
 
     def _wave_states(self) -> dict[str, DeviceState]:
         standings = list(self.journal.standings().items())
@@ -351,22 +381,5 @@ class _Run:
             of=len(self.targets),
             matched=len(self.order),
             states=Counter(standing.state for standing in self.journal.standings().values()),
-            awaited=self.awaits,
+            awaited=self.spec.awaits,
         )
-
-
-class _Taken:
-    """The devices of a wave as they are noted."""
-
-    def __init__(self) -> None:
-        self.tally = Tally()
-        self.to_write: dict[str, Noted] = {}
-
-    def take(self, journal: Journal, row: DeviceRow) -> None:
-        journal.before(row.device_id, row.previous, {**row.versions, SECTION_VERSION: row.version})
-        if row.holds:
-            journal.outcome(row.device_id, DeviceState.SKIPPED, HOLDS)
-            self.tally.add(Outcome(device_id=row.device_id, state=DeviceState.SKIPPED, cause=HOLDS))
-            return
-        self.tally.add(Outcome(device_id=row.device_id, state=DeviceState.PENDING))
-        self.to_write[row.device_id] = Noted.of(row)

@@ -20,6 +20,7 @@ class RolloutState(StrEnum):
     """What a rollout is at."""
 
     PLANNED = "planned"
+    TAGGING = "tagging"
     WAITING = "waiting"
     RUNNING = "running"
     BAKING = "baking"
@@ -34,6 +35,8 @@ class RolloutEvent(StrEnum):
     """What happens to a rollout."""
 
     BEGIN = "begin"
+    BEGIN_TAGGING = "begin with tags"
+    TAGGED = "tagged"
     APPROVE = "approve"
     WAVE_ENDED = "wave ended"
     TOO_MANY_FAILED = "too many failed"
@@ -48,6 +51,9 @@ class RolloutEvent(StrEnum):
 _S, _E = RolloutState, RolloutEvent
 TRANSITIONS: Mapping[tuple[RolloutState, RolloutEvent], RolloutState | None] = {
     (_S.PLANNED, _E.BEGIN): _S.WAITING,
+    (_S.PLANNED, _E.BEGIN_TAGGING): _S.TAGGING,
+    (_S.TAGGING, _E.TAGGED): _S.WAITING,
+    (_S.TAGGING, _E.PAUSE): _S.PAUSED,
     (_S.WAITING, _E.APPROVE): _S.RUNNING,
     (_S.WAITING, _E.PAUSE): _S.PAUSED,
     (_S.RUNNING, _E.WAVE_ENDED): _S.BAKING,

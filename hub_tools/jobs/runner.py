@@ -277,8 +277,8 @@ class _Run:
 
     @property
     def awaits(self) -> bool:
-        """Whether devices are to say that they followed; tags and messages are never acknowledged."""
-        return self.spec.wait and bool(self.spec.desired or self.spec.confirm)
+        """See `JobSpec.awaits`."""
+        return self.spec.awaits
 
     async def wait_for_start(self) -> None:
         if self.spec.start is not None:
@@ -425,6 +425,9 @@ class _Run:
             await self.timing.sleep(min(left, 1.0))
 
     def _chunks(self) -> Iterator[Mapping[str, Noted]]:
+        if self.path.takes_all and self.to_write:
+            yield self.to_write
+            return
         size = CHUNK if self.spec.kind == "twin" else LEAST_CHUNK
         if self.capacity is not None:
             size = max(LEAST_CHUNK, min(size, int(self.capacity.rate("twin updates") * CHUNK_S)))

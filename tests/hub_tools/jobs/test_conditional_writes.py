@@ -203,6 +203,7 @@ async def test_on_a_hub_with_another_writer_every_device_gets_back_what_it_had(
         """The path, entered only after the other operator wrote."""
 
         name = path
+        takes_all = False
 
         async def carry_out(self, devices: Any) -> Any:
             if not await self.raced():
