@@ -8,12 +8,13 @@ from __future__ import annotations
 import runpy
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from iot_core.errors import EdgeyardError, InputError
 
-__all__ = ["ProgramError", "located", "names_in", "value_made_by"]
+__all__ = ["ProgramError", "first_made_by", "located", "names_in", "value_made_by"]
 
 T = TypeVar("T")
 
@@ -40,7 +41,18 @@ def names_in(file: Path) -> dict[str, Any]:
 
 def value_made_by(file: Path, name: str, kind: type[T]) -> T:
     """What a program calls `name`: a value of a kind, or a function that returns one. Raises ProgramError."""
-    made = names_in(file).get(name)
+    return _value(file, names_in(file), name, kind)
+
+
+def first_made_by(file: Path, kinds: Mapping[str, type]) -> Any:
+    """The value of the first of some names that a program has, see `value_made_by`; the last one where it has none."""
+    names = names_in(file)
+    name = next((name for name in kinds if name in names), list(kinds)[-1])
+    return _value(file, names, name, kinds[name])
+
+
+def _value(file: Path, names: Mapping[str, Any], name: str, kind: type[T]) -> T:
+    made = names.get(name)
     try:
         value = made() if callable(made) and not isinstance(made, kind) else made
     except Exception as error:

@@ -19,12 +19,14 @@ from hub_tools.jobs.throttles import Capacity
 from iot_core.errors import InputError
 
 __all__ = [
+    "WHOLE",
     "AllOption",
     "BetweenOption",
     "BudgetOption",
     "C2dOption",
     "ConfirmOption",
     "DesiredOption",
+    "DriftOption",
     "ExpiresOption",
     "FileArgument",
     "GroupOption",
@@ -32,6 +34,7 @@ __all__ = [
     "MethodOption",
     "PathOption",
     "PayloadOption",
+    "PlanOption",
     "ReasonOption",
     "SchemaOption",
     "StartOption",
@@ -40,10 +43,12 @@ __all__ = [
     "TzOption",
     "WhereOption",
     "capacity_of",
+    "drift_of",
     "job_of",
     "share_of",
 ]
 
+WHOLE = "100%"
 FileArgument = Annotated[
     Path | None,
     typer.Argument(metavar="FILE", help="A job in YAML, JSON or Python instead of options.", show_default=False),
@@ -94,6 +99,10 @@ TierOption = Annotated[
     typer.Option(help="The hub's tier and units, such as S2:10; not needed for a local hub.", show_default=False),
 ]
 BudgetOption = Annotated[str, typer.Option(help="Share of the throttles that the job may take.")]
+PlanOption = Annotated[
+    Path | None, typer.Option("--plan", metavar="FILE", help="What job plan --out wrote.", show_default=False)
+]
+DriftOption = Annotated[str, typer.Option(help="Share of other devices than the plan's that is still allowed.")]
 PathOption = Annotated[
     str | None,
     typer.Option(help="jobs, direct or bulk. Default: the fastest by the throttles.", show_default=False),
@@ -119,8 +128,9 @@ def job_of(
     between: str | None,
     tz: str | None,
     reason: str | None,
+    made: JobSpec | None = None,
 ) -> JobSpec:
-    """The job of the options, or of the file; InputError, also for both."""
+    """The job of the options, or of the file (`made`: as it was read); InputError, also for both."""
     values: dict[str, Any] = {
         "where": where,
         "group": group,
@@ -141,7 +151,7 @@ def job_of(
     if file is not None:
         if values:
             raise InputError(f"{file} says what the job is: leave out --{min(values)}")
-        spec = read_job_file(file, now=time.time())
+        spec = made or read_job_file(file, now=time.time())
         return replace(spec, wait=False) if no_wait else spec
     return job_from_values({**values, "groups": groups, "wait": not no_wait}, now=time.time())
 
@@ -161,14 +171,25 @@ def capacity_of(target: TargetHub, tier: str | None, budget: str) -> Capacity | 
 
 def share_of(text: str) -> float:
     """`50%` as 0.5; InputError."""
-    number = text.strip().removesuffix("%")
-    try:
-        share = float(number) / (100 if text.strip().endswith("%") else 1)
-    except ValueError:
-        share = 0.0
+    share = _share(text)
     if not 0 < share <= 1:
         raise InputError(f"--budget {text}: write a share such as 50%")
     return share
+
+
+def drift_of(text: str) -> float:
+    """`5%` as 0.05, and none at all as 0; InputError."""
+    share = _share(text)
+    if not 0 <= share <= 1:
+        raise InputError(f"--max-drift {text}: write a share such as 5%")
+    return share
+
+
+def _share(text: str) -> float:
+    try:
+        return float(text.strip().removesuffix("%")) / (100 if text.strip().endswith("%") else 1)
+    except ValueError:
+        return -1.0
 
 
 def _payload(text: str | None) -> Any:

@@ -7,13 +7,22 @@ from collections.abc import Iterator
 from typing import Any
 
 from edgeyard.cli.render import print_table, stdout
-from hub_tools.jobs.forecast import LOCAL_RATES, PathForecast, Plan
+from hub_tools.jobs.forecast import LOCAL_RATES, PathForecast, Plan, Quota
 from hub_tools.jobs.job import JobSpec
 from hub_tools.jobs.outcomes import DeviceState
 from hub_tools.jobs.runner import JobProgress, JobReport
 from hub_tools.jobs.throttles import duration
 
-__all__ = ["describe", "plan_lines", "print_line", "print_plan", "print_report", "progress_text", "report_lines"]
+__all__ = [
+    "describe",
+    "plan_lines",
+    "print_cost",
+    "print_line",
+    "print_plan",
+    "print_report",
+    "progress_text",
+    "report_lines",
+]
 
 ORDER = tuple(DeviceState)
 _CONVENTIONS = {
@@ -43,14 +52,19 @@ def print_plan(plan: Plan) -> None:
         stdout.print(
             "  times of an unthrottled local hub as measured; --tier S2:10 reckons with a real one", style="dim"
         )
-    stdout.print(_quota(plan), markup=False)
-    for line in plan.quota.arithmetic:
-        stdout.print(f"  {line}", style="dim", markup=False)
+    print_cost(plan.quota)
     priced = "this hub" if plan.capacity else "an S2 hub of one unit"
     stdout.print(f"at 1,000,000 devices, on {priced}:")
     for path in plan.million:
         for step in path.steps:
             stdout.print(f"  {path.name}: {step}", markup=False, soft_wrap=True)
+
+
+def print_cost(quota: Quota) -> None:
+    """What it takes of the daily quota, with the arithmetic."""
+    stdout.print(_cost(quota), markup=False)
+    for line in quota.arithmetic:
+        stdout.print(f"  {line}", style="dim", markup=False)
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
@@ -111,8 +125,7 @@ def _path_row(path: PathForecast) -> tuple[str, str]:
     return duration(path.seconds), str(path.deciding)
 
 
-def _quota(plan: Plan) -> str:
-    quota = plan.quota
+def _cost(quota: Quota) -> str:
     if not quota.daily:
         return f"cost: {quota.messages:,} messages (a local hub counts them against no quota unless told to)"
     return f"cost: {quota.messages:,} of {quota.daily:,} messages a day ({quota.messages / quota.daily:.1%})"

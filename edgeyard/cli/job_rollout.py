@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,14 +17,17 @@ from edgeyard.cli.exits import FAILED, PARTLY
 from edgeyard.cli.hubs import HomeOption, HubOption, TargetHub, YesOption, find_hub, run_async
 from edgeyard.cli.job_journals import JournalOption, open_jobs
 from edgeyard.cli.job_options import (
+    WHOLE,
     AllOption,
     BetweenOption,
     BudgetOption,
     ConfirmOption,
     DesiredOption,
+    DriftOption,
     ExpiresOption,
     GroupOption,
     GroupsOption,
+    PlanOption,
     ReasonOption,
     SchemaOption,
     TagOption,
@@ -32,24 +35,40 @@ from edgeyard.cli.job_options import (
     TzOption,
     WhereOption,
     capacity_of,
+    drift_of,
     job_of,
 )
+from edgeyard.cli.job_plan import check_plans_hub, rollout_of_plan
 from edgeyard.cli.job_render import print_line
 from edgeyard.cli.job_run import MANY_DEVICES, PATH_NOTE, Order, stopping
-from edgeyard.cli.job_status import JobStatus
+from edgeyard.cli.job_status import JobStatus, now_and_then
+from edgeyard.cli.job_waves import (
+    AbortOption,
+    ApproveOption,
+    BakeOption,
+    CanaryOption,
+    CohortTagOption,
+    RateOption,
+    RequireOption,
+    SaltOption,
+    WavesOption,
+    print_rollout_report,
+    print_waves,
+    waves_of,
+)
 from edgeyard.cli.render import Output, stdout
-from hub_tools.jobs.forecast import BULK, DIRECT
+from hub_tools.jobs.forecast import DIRECT
 from hub_tools.jobs.journal import Journal
 from hub_tools.jobs.paths import make_path
-from hub_tools.jobs.planning import make_plan
-from hub_tools.jobs.population import count
+from hub_tools.jobs.planning import check_drift
+from hub_tools.jobs.population import Sketch, count
 from hub_tools.jobs.resume import never_written
-from hub_tools.jobs.rollout import PLAN_NOTE, Rollout, is_rollout
+from hub_tools.jobs.rollout import PLAN_NOTE, Rollout, is_rollout, rollout_of
+from hub_tools.jobs.rollout_forecast import RolloutPlan, make_rollout_plan
 from hub_tools.jobs.rollout_run import RolloutProgress, RolloutReport, WaveOffer, run_rollout
 from hub_tools.jobs.rollout_states import ENDED, NOTE, RolloutState, Step
-from hub_tools.jobs.runner import JobProgress
 from hub_tools.jobs.settings_check import check_values
-from hub_tools.jobs.storage import Jobs
+from hub_tools.jobs.storage import Jobs, storage_of
 from hub_tools.jobs.telemetry_gate import Events
 from hub_tools.jobs.throttles import Capacity
 from hub_tools.monitor import DEFAULT_GROUP, OWN_GROUP, NoConsumerGroupError, watch
@@ -58,9 +77,6 @@ from hub_tools.service import HubService, Json
 from iot_core.errors import InputError
 
 __all__ = ["check_waves", "rollout"]
-
-WHOLE = "100%"
-STATUS_EVERY_S = 0.5
 
 
 def rollout(
@@ -74,35 +90,17 @@ def rollout(
     every: AllOption = False,
     desired: DesiredOption = None,
     tag: TagOption = None,
-    canary: Annotated[int | None, typer.Option(help="So many devices first.", min=1, show_default=False)] = None,
-    waves: Annotated[
-        str | None,
-        typer.Option(
-            help="Devices that have the change after each wave, counts or per cent. Default: 10%,50%,100%.",
-            show_default=False,
-        ),
-    ] = None,
-    bake: Annotated[
-        str | None, typer.Option(help="Wait so long between waves: 90s, 30m, 2h.", show_default=False)
-    ] = None,
-    require: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="After each wave: 'success >= 95%', 'acknowledged >= 90%', 'telemetry $body.temperature > 90 on at "
-            "most 1%' (or at least), a SELECT COUNT() that must give 0, or a condition for every device of the wave; "
-            "may be repeated.",
-            show_default=False,
-        ),
-    ] = None,
-    abort_if: Annotated[
-        str | None,
-        typer.Option(help="End when more devices fail: 5%, or '5% of 20' for a least sample.", show_default=False),
-    ] = None,
-    approve: Annotated[bool, typer.Option("--approve", help="Ask before each wave.")] = False,
-    rate: Annotated[float | None, typer.Option(help="Not more devices a second.", show_default=False)] = None,
-    salt: Annotated[
-        str | None, typer.Option(help="Cohorts by this text; default: others each time.", show_default=False)
-    ] = None,
+    canary: CanaryOption = None,
+    waves: WavesOption = None,
+    bake: BakeOption = None,
+    require: RequireOption = None,
+    abort_if: AbortOption = None,
+    approve: ApproveOption = False,
+    rate: RateOption = None,
+    salt: SaltOption = None,
+    cohort_tag: CohortTagOption = None,
+    plan_file: PlanOption = None,
+    max_drift: DriftOption = "1%",
     resume: Annotated[
         str | None, typer.Option(metavar="JOB", help="Go on with a rollout that stands still.", show_default=False)
     ] = None,
@@ -116,7 +114,10 @@ def rollout(
     schema: SchemaOption = None,
     tier: TierOption = None,
     budget: BudgetOption = WHOLE,
-    path: Annotated[str, typer.Option(help="direct or bulk.")] = DIRECT,
+    path: Annotated[
+        str | None,
+        typer.Option(help="direct, bulk, or with --cohort-tag jobs. Default: direct.", show_default=False),
+    ] = None,
     output: Annotated[Output, typer.Option("--output", "-o", help="Text, or one line of JSON for each event.")] = (
         Output.TABLE
     ),
@@ -131,16 +132,20 @@ def rollout(
 
     Exit codes: 0 all followed, 1 failed, 2 wrong use, 3 it stands still or some devices did not follow.
     """
-    if path not in (DIRECT, BULK):
-        raise InputError(f"--path {path}: a rollout goes by direct or bulk; no query can name a wave's devices")
     job_values = (where, group, every or None, desired, tag, confirm, expires, between, tz, reason, no_wait or None)
-    wave_values = (canary, waves, bake, require, abort_if, approve or None, rate, salt)
-    given = any(value is not None for value in (*job_values, *wave_values)) or (file is not None and resume is not None)
-    if given and (file is not None or resume is not None):
-        raise InputError(f"{file or '--resume'} says what the rollout is: leave out what it holds already")
+    wave_values = (canary, waves, bake, require, abort_if, approve or None, rate, salt, cohort_tag)
+    given = any(value is not None for value in (*job_values, *wave_values))
+    sources = [str(source) for source in (file, plan_file and "--plan", resume and "--resume") if source is not None]
+    if sources and (given or len(sources) > 1):
+        raise InputError(f"{sources[-1]} says what the rollout is: leave out what it holds already")
     planned: Rollout | None
+    devices: Sketch | None = None
     if resume is not None:
         planned = None
+    elif plan_file is not None:
+        planned, devices, document = rollout_of_plan(plan_file)
+        tier, path = tier or document.get("tier"), path or document.get("path")
+        budget = budget if budget != WHOLE else f"{document.get('budget', 1.0):%}"
     elif file is not None:
         planned = value_made_by(file, "rollout", Rollout)
     else:
@@ -163,13 +168,30 @@ def rollout(
             tz=tz,
             reason=reason,
         )
-        planned = _of_options(Rollout(spec), canary, waves, bake, require, abort_if, approve, rate, salt)
+        planned = waves_of(
+            Rollout(spec),
+            canary=canary,
+            waves=waves,
+            bake=bake,
+            require=require,
+            abort_if=abort_if,
+            approve=approve,
+            rate=rate,
+            salt=salt,
+            cohort_tag=cohort_tag,
+        )
+    if planned is not None:
+        planned.check_path(path or DIRECT)
     target = find_hub(hub, home=home)
+    if plan_file is not None:
+        check_plans_hub(document, target)
     with open_jobs(journal, home) as jobs:
         order = RolloutOrder(
             target=target,
             capacity=capacity_of(target, tier, budget),
-            path=path,
+            path=path or DIRECT,
+            planned=devices,
+            drift=drift_of(max_drift),
             timeout_s=timeout,
             yes=yes,
             lines=output is Output.JSON,
@@ -179,7 +201,7 @@ def rollout(
             report = run_async(order.go_on(resume or ""))
         else:
             report = run_async(order.begin(planned, check_values(planned.spec, schema)))
-    _print_report(report, lines=order.lines)
+    print_rollout_report(report, lines=order.lines)
     if not report.complete:
         raise typer.Exit(PARTLY if report.partly and report.state is not RolloutState.ABORTED else FAILED)
 
@@ -191,6 +213,8 @@ class RolloutOrder:
     target: TargetHub
     capacity: Capacity | None
     path: str
+    planned: Sketch | None
+    drift: float
     timeout_s: float
     yes: bool
     lines: bool
@@ -199,13 +223,21 @@ class RolloutOrder:
     async def begin(self, rollout: Rollout, checked: str) -> RolloutReport:
         """Begin a new rollout."""
         spec = rollout.spec
+        storage = storage_of(self.jobs, spec.job_id)
+        if storage.exists() and any(storage.lines()):
+            raise InputError(f"{spec.job_id} was begun already: edgeyard job rollout --resume {spec.job_id}")
         async with AsyncExitStack() as stack:
             service = await stack.enter_async_context(self.target.service())
-            found = await make_plan(service, spec, capacity=self.capacity, checked=checked, path=self.path, quick=True)
-            self.agree(rollout, found.matched)
+            found = await make_rollout_plan(
+                service, rollout, capacity=self.capacity, checked=checked, path=self.path, begins=time.time()
+            )
+            if self.planned is not None:
+                check_drift(self.planned, found.plan.sketch, self.drift)
+            self._show_plan(found)
+            self.agree(rollout, found.plan.matched)
             journal = stack.enter_context(Journal.create(self.jobs, spec, host_name=self.target.host_name))
-            journal.note(PATH_NOTE, path=self.path, plain=found.convention == "reported value")
-            return await self._carry_out(stack, service, rollout, journal)
+            journal.note(PATH_NOTE, path=self.path, plain=found.plan.convention == "reported value")
+            return await self._carry_out(stack, service, found.rollout, journal, found.order)
 
     async def go_on(self, job_id: str) -> RolloutReport:
         """Go on with a rollout that has a journal."""
@@ -221,10 +253,11 @@ class RolloutOrder:
     def agree(self, rollout: Rollout, matched: int) -> None:
         """Ask as `run` does; InputError where nobody may say yes to so many devices beforehand."""
         if self.yes:
-            if not self.target.local and matched >= MANY_DEVICES and not rollout.by_hand:
+            if not self.target.local and matched >= MANY_DEVICES and self.planned is None and not rollout.by_hand:
                 raise InputError(
                     f"this would change {matched:,} devices of {self.target.host_name}: for {MANY_DEVICES} or more "
-                    "--yes needs a rollout that somebody approves wave by wave (--approve)"
+                    "--yes needs --plan, made by edgeyard job plan --out, or a rollout that somebody approves wave by "
+                    "wave (--approve)"
                 )
             return
         order = Order(
@@ -243,7 +276,12 @@ class RolloutOrder:
         order.agree(matched)
 
     async def _carry_out(
-        self, stack: AsyncExitStack, service: HubService, rollout: Rollout, journal: Journal
+        self,
+        stack: AsyncExitStack,
+        service: HubService,
+        rollout: Rollout,
+        journal: Journal,
+        order: Sequence[str] = (),
     ) -> RolloutReport:
         spec, way = rollout.spec, journal.last(PATH_NOTE)
         status = JobStatus(journal.storage)
@@ -259,17 +297,24 @@ class RolloutOrder:
                 most_per_second=rollout.most_per_second,
             ),
             journal=journal,
+            jobs=self.jobs,
+            order=order,
             capacity=self.capacity,
             timeout_s=self.timeout_s,
             plain=bool(way.get("plain")),
             approve=_ask,
             events=_events_of(self.target),
             on_step=self._show,
-            on_progress=_now_and_then(status),
+            on_progress=now_and_then(status),
             stop=stop,
         )
         status.write(report.to_json())
         return report
+
+    def _show_plan(self, found: RolloutPlan) -> None:
+        if self.lines:
+            return print_line({"event": "plan", **found.to_json()})
+        return print_waves(found)
 
     def _show(self, step: RolloutProgress) -> None:
         if self.lines:
@@ -281,6 +326,8 @@ class RolloutOrder:
 def check_waves(journal: Journal, verb: str) -> None:
     """Refuse to finish a rollout as if it were a job without waves; InputError."""
     job_id = journal.head.spec.job_id
+    if whole := rollout_of(job_id):
+        raise InputError(f"{job_id} is a part of {whole}: go on with edgeyard job rollout --resume {whole}")
     if not is_rollout(job_id) and not journal.last(PLAN_NOTE):
         return
     over = Step.from_json(journal.last(NOTE)).state in ENDED
@@ -290,32 +337,12 @@ def check_waves(journal: Journal, verb: str) -> None:
         )
 
 
-def _of_options(
-    rollout: Rollout,
-    canary: int | None,
-    waves: str | None,
-    bake: str | None,
-    require: list[str] | None,
-    abort_if: str | None,
-    approve: bool,
-    rate: float | None,
-    salt: str | None,
-) -> Rollout:
-    rollout = rollout if waves is None else rollout.then_waves(waves)
-    rollout = rollout if canary is None else rollout.canary(canary)
-    rollout = rollout if bake is None else rollout.bake(bake)
-    for text in require or []:
-        rollout = rollout.require(text)
-    rollout = rollout if abort_if is None else rollout.abort_if(abort_if)
-    rollout = rollout if rate is None else rollout.at_most(rate)
-    rollout = rollout if salt is None else rollout.salted(salt)
-    return rollout.approve() if approve else rollout
-
-
 def _rollout_of(journal: Journal) -> Rollout:
     spec, plan = journal.head.spec, journal.last(PLAN_NOTE)
     if plan:
         return Rollout.from_json(spec, plan)
+    if whole := rollout_of(spec.job_id):
+        raise InputError(f"{spec.job_id} is a part of {whole}: edgeyard job rollout --resume {whole}")
     if is_rollout(spec.job_id):
         raise InputError(f"{spec.job_id} was cut off before its first step, and nothing was changed: begin another")
     raise InputError(f"{spec.job_id} has no waves: edgeyard job resume {spec.job_id}")
@@ -346,22 +373,12 @@ async def _ask(offer: WaveOffer) -> bool:
     return typer.confirm(f"Begin wave {offer.number} of {offer.of}, {offer.devices:,} more devices?", err=True)
 
 
-def _now_and_then(status: JobStatus) -> Callable[[JobProgress], None]:
-    last = 0.0
-
-    def write(progress: JobProgress) -> None:
-        nonlocal last
-        if time.monotonic() - last >= max(STATUS_EVERY_S, status.look_every_s):
-            last = time.monotonic()
-            status.write(progress.to_json())
-
-    return write
-
-
 def _step_text(step: RolloutProgress) -> str:
     """A line for what somebody at a terminal wants to know of a step; "" for nothing."""
     counts = ", ".join(f"{number:,} {state.value}" for state, number in step.states.items() if number) or "no devices"
     wave = f"wave {step.wave} of {step.of}"
+    if step.state is RolloutState.TAGGING:
+        return "gives devices the tag of their wave"
     if step.state is RolloutState.RUNNING:
         return f"{wave}: begins"
     if step.state is RolloutState.BAKING:
@@ -369,19 +386,3 @@ def _step_text(step: RolloutProgress) -> str:
             return f"{wave}: {counts}"
         return f"{wave}: {counts}; its gates are looked at {time.strftime('at %H:%M:%S', time.localtime(step.until))}"
     return ""
-
-
-def _print_report(report: RolloutReport, *, lines: bool) -> None:
-    if lines:
-        print_line(report.to_json())
-        return
-    counts = ", ".join(f"{number:,} {state.value}" for state, number in report.states.items() if number)
-    cause = f": {report.cause}" if report.cause else ""
-    stdout.print(f"{report.job_id} is {report.state.value}{cause}", markup=False, soft_wrap=True)
-    stdout.print(f"  {report.matched:,} devices matched; {counts or 'none changed'}", markup=False, soft_wrap=True)
-    if report.state not in ENDED:
-        stdout.print(f"  go on with: edgeyard job rollout --resume {report.job_id}", markup=False, soft_wrap=True)
-    elif not report.complete:
-        stdout.print(
-            f"  edgeyard job retry {report.job_id} for those that failed, or undo", markup=False, soft_wrap=True
-        )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
+from hub_tools.jobs.runner import JobProgress
 from hub_tools.jobs.storage import JobStorage
 
-__all__ = ["JobStatus"]
+__all__ = ["JobStatus", "now_and_then"]
 
+STATUS_EVERY_S = 0.5
 _STATUS, _STOP = "status", "stop"
 
 
@@ -44,3 +47,16 @@ class JobStatus:
     def forget_stop(self) -> None:
         """What was told to a former run does not concern the next."""
         self._storage.drop(_STOP)
+
+
+def now_and_then(status: JobStatus) -> Callable[[JobProgress], None]:
+    """Writes progress down, not more often than others look."""
+    last = 0.0
+
+    def write(progress: JobProgress) -> None:
+        nonlocal last
+        if time.monotonic() - last >= max(STATUS_EVERY_S, status.look_every_s):
+            last = time.monotonic()
+            status.write(progress.to_json())
+
+    return write

@@ -133,6 +133,7 @@ class Plan:
     path: str = JOB_SERVICE
     reading: Step | None = None
     page_rows: int = 0
+    page_bytes: float = 0.0
     read_s: float = 0.0
     quota: Quota = field(default_factory=lambda: Quota(messages=0, daily=None))
     million: tuple[PathForecast, ...] = ()

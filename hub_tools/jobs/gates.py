@@ -17,7 +17,18 @@ from iot_core.errors import InputError, QueryError
 from iot_core.limits import QUERY_CHARACTERS
 from iot_core.query import parse
 
-__all__ = ["FAILURES", "Abort", "Condition", "CountQuery", "Gate", "Rate", "judge", "parse_abort", "parse_gate"]
+__all__ = [
+    "FAILURES",
+    "Abort",
+    "Condition",
+    "CountQuery",
+    "Gate",
+    "Rate",
+    "judge",
+    "meaning",
+    "parse_abort",
+    "parse_gate",
+]
 
 FAILURES = (DeviceState.FAILED, DeviceState.REFUSED, DeviceState.TIMED_OUT)
 EXAMPLES = 5
@@ -119,6 +130,9 @@ class Abort:
         if not 0 <= self.share < 1 or self.sample < 1:
             raise InputError("abort_if: write a share from 0 to below 1 and a sample of 1 or more")
 
+    def __str__(self) -> str:
+        return f"more than {100 * self.share:g}% of at least {self.sample} devices failed, refused or stayed silent"
+
     def reached(self, counts: Mapping[DeviceState, int], *, awaited: bool) -> str:
         """Why the rollout is to end, "" as long as it may go on.
 
@@ -184,6 +198,22 @@ def parse_abort(text: str) -> Abort:
     if match is None:
         raise InputError(f"--abort-if {text!r}: write a share of failures such as 5%, or '5% of 20' for a least sample")
     return Abort(share=float(match[1]) / 100, sample=int(match[2] or LEAST_SAMPLE))
+
+
+def meaning(gate: Gate) -> str:
+    """What a gate wants, in words."""
+    match gate:
+        case Rate(of="success"):
+            return f"at least {gate.least:.6g}% of the wave's devices neither failed, refused nor stayed silent"
+        case Rate():
+            return f"at least {gate.least:.6g}% of the wave's devices said that they follow"
+        case Condition():
+            return f"every device of the wave meets {gate.text}"
+        case TelemetryGate():
+            return f"at {gate.bound} {gate.percent:g}% of the wave's devices sent a message with {gate.condition}"
+    most = "" if gate.most is None else f" and at most {gate.most}"
+    number = f"{gate.least}" if gate.least == gate.most else f"at least {gate.least}{most}"
+    return f"the number is {number} of {gate.text}"
 
 
 def gate_to_json(gate: Gate) -> Json:

@@ -27,7 +27,7 @@ from hub_tools.service import HubService, Json
 from iot_core.errors import EdgeyardError, HubError, InputError
 from iot_core.limits import QUERY_CHARACTERS
 
-__all__ = ["NoDeviceMatchesError", "PlanDriftError", "check_drift", "make_plan", "nobody", "read_plan"]
+__all__ = ["NoDeviceMatchesError", "PlanDriftError", "check_drift", "make_plan", "nobody", "offline_for", "read_plan"]
 
 SHOWN_CLASSES, SHOWN_EXAMPLES, SHOWN_REASONS = 20, 3, 20
 MILLION = 1_000_000
@@ -55,11 +55,14 @@ async def make_plan(
     checked: str = "",
     path: str | None = None,
     quick: bool = False,
+    tag: str = "",
     timing: Timing | None = None,
     on_page: Callable[[int, int], None] = lambda seen, matched: None,
+    on_row: Callable[[DeviceRow], None] = lambda row: None,
 ) -> Plan:
     """The forecast; with `quick` from one page of devices. `capacity` None is a hub without throttles.
 
+    `on_row` gets each device that is read, with the value that it has of `tag`.
     Raises NoDeviceMatchesError, InputError for a path that the job cannot take, and HubError.
     """
     timing = timing or Timing()
@@ -70,7 +73,9 @@ async def make_plan(
             f'No device matches: {spec.where}. Look with: edgeyard query "SELECT * FROM devices"'
         )
     survey = _Survey(spec, timing.clock.now())
-    async for page in read_devices(service, spec, pace=query_pace(capacity, timing)):
+    async for page in read_devices(service, spec, pace=query_pace(capacity, timing), tag=tag):
+        for row in page.rows:
+            on_row(row)
         survey.page(page.rows, page.size_bytes, last=page.last)
         on_page(survey.seen, matched)
         if quick:
@@ -108,6 +113,14 @@ def check_drift(planned: Sketch, found: Sketch, most: float) -> float:
     return drift
 
 
+def offline_for(last_seen: float | None, now: float) -> str:
+    """How long a device has been away, in the classes in which plans count them."""
+    if last_seen is None:
+        return NEVER
+    away = now - last_seen
+    return next((name for name, limit in OFFLINE_FOR if away < limit), LONGER)
+
+
 class _Survey:
     """Counts over the devices, of whatever number, in little memory."""
 
@@ -137,7 +150,7 @@ class _Survey:
         if row.connected:
             self.connected += 1
         else:
-            self._offline[self._offline_for(row.last_seen)] += 1
+            self._offline[offline_for(row.last_seen, self._now)] += 1
         if self._spec.desired:
             self._conventions[_convention(row)] += 1
         self.holding += row.holds
@@ -162,12 +175,6 @@ class _Survey:
             shown = value if isinstance(value, str) else json.dumps(value)
             counts[shown if shown in counts or len(counts) < SHOWN_REASONS else "others"] += 1
 
-    def _offline_for(self, last_seen: float | None) -> str:
-        if last_seen is None:
-            return NEVER
-        away = self._now - last_seen
-        return next((name for name, limit in OFFLINE_FOR if away < limit), LONGER)
-
     def plan(self, host_name: str, matched: int, capacity: Capacity | None, checked: str) -> Plan:
         scale = matched / self.seen if self.seen else 1.0
         connected, holding = round(self.connected * scale), round(self.holding * scale)
@@ -176,6 +183,7 @@ class _Survey:
         online = connected / matched if matched else 0.0
         priced = capacity or Capacity(tier="S2")
         classes = self._shown_classes(scale)
+        page_bytes = self._bytes / max(self.seen, 1) * self._page_rows or ROW_BYTES
         return Plan(
             spec=self._spec,
             host_name=host_name,
@@ -195,13 +203,14 @@ class _Survey:
             path=fastest(paths),
             reading=forecast_reading(matched, self._page_rows, capacity) if capacity else None,
             page_rows=self._page_rows,
+            page_bytes=page_bytes,
             quota=forecast_quota(
                 self._spec,
                 to_write,
                 capacity,
                 connected=connected,
                 page_rows=self._page_rows,
-                page_bytes=self._bytes / max(self.seen, 1) * self._page_rows or ROW_BYTES,
+                page_bytes=page_bytes,
             ),
             million=forecast_paths(
                 self._spec, MILLION, priced, connected=round(MILLION * online), page_rows=self._page_rows

@@ -46,7 +46,8 @@ class DeviceRow:
 
     `previous` and `versions` are by touched path: the value (None where there is none) and the version of the desired
     section that wrote it (None where unknown; tags have none). `version` is that of the whole section. `reported`
-    holds the reported property of each desired one. `why` has the values that the condition asks for. `matches` is
+    holds the reported property of each desired one. `why` has the values that the condition asks for, `tag` that of one
+    more tag, where `Columns` was told its name. `matches` is
     False only for a twin that was read by itself and that the job's condition leaves out.
     """
 
@@ -60,6 +61,7 @@ class DeviceRow:
     reported: Json
     why: Json
     holds: bool
+    tag: Any = None
     matches: bool = True
 
 
@@ -75,8 +77,9 @@ class DevicePage:
 class Columns:
     """What a job has to know of each device: a select list, and how a row is read."""
 
-    def __init__(self, spec: JobSpec) -> None:
+    def __init__(self, spec: JobSpec, *, tag: str = "") -> None:
         self._spec = spec
+        self._tag = tag
         self._paths = spec.touched
         self._names = list(spec.desired)
         self._tags = list(spec.tags)
@@ -95,6 +98,7 @@ class Columns:
             columns.append(f"properties.reported.{name} AS r{number}")
         columns += [f"tags.{_quoted(name)} AS t{number}" for number, name in enumerate(self._tags)]
         columns += [f"{'.'.join(map(_quoted, path))} AS w{number}" for number, path in enumerate(self._why)]
+        columns += [f"tags.{_quoted(self._tag)} AS tag"] if self._tag else []
         return ", ".join(columns)
 
     def read_twin(self, twin: Json) -> DeviceRow:
@@ -132,6 +136,7 @@ class Columns:
             versions=versions,
             reported={name: row.get(f"r{number}") for number, name in enumerate(self._names)},
             why={".".join(map(str, path)): row.get(f"w{number}") for number, path in enumerate(self._why)},
+            tag=row.get("tag"),
             holds=bool(self._paths) and all(previous.get(str(path)) == self._spec.target(path) for path in self._paths),
         )
 
@@ -143,10 +148,16 @@ async def count(service: HubService, condition: str) -> int:
 
 
 async def read_devices(
-    service: HubService, spec: JobSpec, condition: str | None = None, *, page_size: int = PAGE, pace: Pace | None = None
+    service: HubService,
+    spec: JobSpec,
+    condition: str | None = None,
+    *,
+    page_size: int = PAGE,
+    pace: Pace | None = None,
+    tag: str = "",
 ) -> AsyncIterator[DevicePage]:
     """The devices of a job, or of another condition with the job's columns, page after page, each at its turn."""
-    columns = Columns(spec)
+    columns = Columns(spec, tag=tag)
     text = _query(columns.select, condition or spec.where)
     if pace is not None:
         await pace.turn()

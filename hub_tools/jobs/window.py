@@ -40,15 +40,20 @@ class Window:
 
     def wait_s(self, now: float) -> float:
         """Seconds until the window is open; 0.0 while it is. A time that the zone skips counts as the one after it."""
-        if self._is_open(now):
-            return 0.0
-        here = datetime.fromtimestamp(now, ZoneInfo(self.zone))
-        opening = (datetime.combine(here.date() + timedelta(days=day), self.opens, here.tzinfo) for day in (0, 1))
-        return min(at for at in ((moment.astimezone(UTC).timestamp() - now) for moment in opening) if at > 0)
+        return 0.0 if self._is_open(now) else self._until(self.opens, now)
+
+    def left_s(self, now: float) -> float:
+        """Seconds until the window closes; 0.0 while it is closed."""
+        return self._until(self.closes, now) if self._is_open(now) else 0.0
 
     def to_json(self) -> Json:
         """`{"between", "zone"}`."""
         return {"between": f"{self.opens:%H:%M}-{self.closes:%H:%M}", "zone": self.zone}
+
+    def _until(self, wall: time, now: float) -> float:
+        here = datetime.fromtimestamp(now, ZoneInfo(self.zone))
+        moments = (datetime.combine(here.date() + timedelta(days=day), wall, here.tzinfo) for day in (0, 1))
+        return min(at for at in ((moment.astimezone(UTC).timestamp() - now) for moment in moments) if at > 0)
 
     def _is_open(self, now: float) -> bool:
         at = datetime.fromtimestamp(now, ZoneInfo(self.zone)).time()

@@ -20,7 +20,15 @@ ROLLOUT = Rollout(JobSpec(where="*", desired={"rate": 5}, job_id="rollout-1"))
 
 def order(target: TargetHub, folder: Path = Path()) -> job_rollout.RolloutOrder:
     return job_rollout.RolloutOrder(
-        target=target, capacity=None, path="direct", timeout_s=1.0, yes=True, lines=True, jobs=folder
+        target=target,
+        capacity=None,
+        path="direct",
+        planned=None,
+        drift=0.0,
+        timeout_s=1.0,
+        yes=True,
+        lines=True,
+        jobs=folder,
     )
 
 
