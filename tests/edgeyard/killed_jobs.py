@@ -2,7 +2,8 @@
 
     python -m tests.edgeyard.killed_jobs KIND CONNECTION_STRING HOME DEVICE…
 
-KIND is run, bulk (a run by bulk writes), rollout or undo. A step is a write to the journal or to the hub, and the kill
+KIND is run, bulk (a run by bulk writes), rollout, tagged (a rollout that tags its devices; killed until it has) or
+undo. A step is a write to the journal or to the hub, and the kill
 comes just before it; several devices are written to at the same time, so it meets the others anywhere. Every attempt
 has a value of its own.
 Prints a line of JSON for each: whether the command was killed, how the second ended, and what the devices have then.
@@ -27,7 +28,7 @@ from iot_core.identity import Identity
 from local_hub.home import HubHome
 
 WHERE = ("--where", "tags.fleet = 'killed'")
-KNOWN = "SELECT deviceId, properties.desired.$version AS version FROM devices WHERE tags.fleet = 'killed'"
+KNOWN = "SELECT deviceId, version FROM devices WHERE tags.fleet = 'killed'"
 ROLLOUT = ("--canary", "1", "--waves", "100%", "--require", "success >= 100%")
 
 
@@ -85,10 +86,14 @@ class Attempts:
                 killed = self._in_a_child("undo", self._job(step), *self._place(step), step=step) == -signal.SIGKILL
                 code = self._in_a_child("undo", self._job(step), *self._place(step))
             else:
-                more = ROLLOUT if self._kind == "rollout" else ("--path", "bulk" if self._kind == "bulk" else "direct")
-                verb = "rollout" if self._kind == "rollout" else "run"
+                in_waves = self._kind in ("rollout", "tagged")
+                more = ROLLOUT if in_waves else ("--path", "bulk" if self._kind == "bulk" else "direct")
+                more = (*more, "--cohort-tag", f"wave{step}") if self._kind == "tagged" else more
+                verb = "rollout" if in_waves else "run"
                 killed = self._in_a_child(verb, *change, *more, step=step) == -signal.SIGKILL
-                again = ("rollout", "--resume") if self._kind == "rollout" else ("resume",)
+                if self._kind == "tagged" and self._begun_with_waves(step):
+                    return
+                again = ("rollout", "--resume") if in_waves else ("resume",)
                 code = self._in_a_child(*again, self._job(step), *self._place(step))
             yield {"step": step, "killed": killed, "code": code, "before": before, "after": self._desired()}
 
@@ -98,7 +103,12 @@ class Attempts:
     def _job(self, step: int) -> str:
         """The one job whose journal was begun in this attempt."""
         folder = self._home / "jobs" / str(step)
-        return next((path.name for path in folder.iterdir()), "none") if folder.is_dir() else "none"
+        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        return min(names, key=len, default="none")
+
+    def _begun_with_waves(self, step: int) -> bool:
+        journal = self._home / "jobs" / str(step) / self._job(step) / "journal"
+        return journal.exists() and b'"state":"running"' in journal.read_bytes()
 
     def _in_a_child(self, *arguments: str, step: int = 0) -> int:
         """The exit code of a command, or minus the signal that ended it."""
@@ -113,7 +123,7 @@ class Attempts:
         return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
     def _desired(self) -> list[tuple[Any, int]]:
-        """The rate of each device, and the version of its desired properties, which counts the writes.
+        """The rate of each device, and the version of its twin, which counts the writes to it.
 
         Returns once queries know it too, as an operator would wait before the next job.
         """
@@ -121,13 +131,10 @@ class Attempts:
         async def read() -> list[tuple[Any, int]]:
             async with RestHubService(self._policy, ca_file=HubHome(self._home).authority) as service:
                 twins = [await service.get_twin(Identity(name)) for name in self._devices]
-                sections = [twin["properties"]["desired"] for twin in twins]
-                versions = {
-                    twin["deviceId"]: section["$version"] for twin, section in zip(twins, sections, strict=True)
-                }
+                versions = {twin["deviceId"]: twin["version"] for twin in twins}
                 while {row["deviceId"]: row["version"] async for row in service.query(KNOWN)} != versions:
                     await asyncio.sleep(0.05)
-            return [(section.get("rate"), section["$version"]) for section in sections]
+            return [(twin["properties"]["desired"].get("rate"), twin["version"]) for twin in twins]
 
         return asyncio.run(read())
 

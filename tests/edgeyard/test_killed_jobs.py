@@ -60,6 +60,18 @@ def test_after_a_kill_at_any_step_each_device_is_written_to_once(
         assert attempt["after"] == [[attempt["step"], version + 1] for _, version in attempt["before"]], attempt
 
 
+def test_after_a_kill_at_any_step_of_the_tagging_each_device_is_tagged_and_written_to_once(
+    hub: RunningHub, home: Path
+) -> None:
+    made = attempts("tagged", hub, home)
+    assert all(attempt["killed"] for attempt in made)
+    begun = [attempt for attempt in made if attempt["after"] != attempt["before"]]
+    assert len(made) - len(begun) <= 2 < len(begun), "the journals and the tags were steps"
+    for attempt in begun:
+        assert attempt["code"] == 0, attempt
+        assert attempt["after"] == [[attempt["step"], version + 2] for _, version in attempt["before"]], attempt
+
+
 def test_after_a_kill_at_any_step_of_an_undo_each_device_has_its_own_value_back(hub: RunningHub, home: Path) -> None:
     made = attempts("undo", hub, home)
     assert [attempt["killed"] for attempt in made] == [True] * (len(made) - 1) + [False]
