@@ -164,6 +164,8 @@ def plan(
         raise InputError("--out writes which devices were matched, and --quick does not read them all: leave one out")
     if rollout is not None and quick:
         raise InputError("the cohorts of a rollout are cut from all its devices, and --quick does not read them all")
+    if rollout is not None:
+        rollout.check_path(path or DIRECT)
     begins = moment(start, time.time(), "start") if rollout is not None else None
     target = find_hub(hub, home=home)
     capacity = capacity_of(target, tier, budget)

@@ -149,11 +149,16 @@ def _row(found: RolloutPlan, wave: WaveForecast) -> tuple[str, ...]:
         f"{wave.devices:,}",
         f"{wave.devices - wave.connected:,}",
         f"{wave.holding:,}",
-        duration(wave.writing.seconds) if wave.devices > wave.holding else "nothing",
-        duration(wave.bake_s) if wave.bake_s else "none",
-        duration(wave.over_s),
+        _short(wave.writing.seconds) if wave.devices > wave.holding else "nothing",
+        _short(wave.bake_s) if wave.bake_s else "none",
+        _short(wave.over_s),
         *([] if at is None else [f"{datetime.fromtimestamp(at, UTC):%m-%d %H:%M}"]),
     )
+
+
+def _short(seconds: float) -> str:
+    """`1h20m`, so that a table fits a terminal of 80 columns."""
+    return duration(seconds).replace("under ", "<").replace("min", "m").replace(" ", "")
 
 
 def _details(wave: WaveForecast) -> Iterator[str]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,9 +43,16 @@ class RunningHub:
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
     """`python -m local_hub` on an address of its own."""
-    home, host = tmp_path_factory.mktemp("hub"), free_loopback_address((8883, 443, 8443))
+    with running_hub(tmp_path_factory.mktemp("hub")) as hub:
+        yield hub
+
+
+@contextmanager
+def running_hub(home: Path, *options: str) -> Iterator[RunningHub]:
+    """A hub process with more options."""
+    host = free_loopback_address((8883, 443, 8443))
     log = home / "hub.log"
-    command = [sys.executable, "-m", "local_hub", "--home", str(home), "--host", host]
+    command = [sys.executable, "-m", "local_hub", "--home", str(home), "--host", host, *options]
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=PROJECT, stdout=output, stderr=subprocess.STDOUT)
     deadline = time.monotonic() + START_S
@@ -52,9 +60,11 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.02)
-    yield RunningHub(home, host)
-    process.terminate()
-    process.wait(15)
+    try:
+        yield RunningHub(home, host)
+    finally:
+        process.terminate()
+        process.wait(15)
 
 
 @pytest.fixture
