@@ -162,6 +162,8 @@ def plan(
     checked = check_values(spec, schema)
     if out is not None and quick:
         raise InputError("--out writes which devices were matched, and --quick does not read them all: leave one out")
+    if out is not None and not out.absolute().parent.is_dir():
+        raise InputError(f"--out {out} cannot be written: there is no folder {out.parent}")
     if rollout is not None and quick:
         raise InputError("the cohorts of a rollout are cut from all its devices, and --quick does not read them all")
     if rollout is not None:

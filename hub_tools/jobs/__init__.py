@@ -14,6 +14,7 @@ from hub_tools.jobs.outcomes import DeviceState, Outcome
 from hub_tools.jobs.paths import Path, make_path
 from hub_tools.jobs.planning import NoDeviceMatchesError, PlanDriftError, make_plan
 from hub_tools.jobs.rollout import Rollout
+from hub_tools.jobs.rollout_forecast import RolloutPlan, make_rollout_plan
 from hub_tools.jobs.rollout_run import run_rollout
 from hub_tools.jobs.runner import JobInterruptedError, JobProgress, JobReport, Phase, run_job
 from hub_tools.jobs.throttles import Capacity
@@ -35,10 +36,12 @@ __all__ = [
     "Plan",
     "PlanDriftError",
     "Rollout",
+    "RolloutPlan",
     "TwinPath",
     "Window",
     "make_path",
     "make_plan",
+    "make_rollout_plan",
     "run_job",
     "run_rollout",
 ]

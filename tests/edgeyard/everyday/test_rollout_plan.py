@@ -35,9 +35,8 @@ async def fleet(hub: RunningHub) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-def yard(fleet: None, edgeyard: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
+def yard(edgeyard: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Runs `edgeyard job` in a terminal of 80 columns."""
-    del fleet
     monkeypatch.setenv("COLUMNS", "80")
 
     return partial(edgeyard, "job")
@@ -61,6 +60,7 @@ def waves_in(result: Result) -> list[list[str]]:
     return [line.split() for line in lines[start + 1 :] if line[0].isdigit()]
 
 
+@pytest.mark.usefixtures("fleet")
 def test_a_plan_has_a_line_for_each_wave_that_fits_the_terminal(yard: Command) -> None:
     found = yard("plan", *FLEET, *WAVES, "--tier", "S1", "--require", "success >= 90%", "--abort-if", "5% of 20")
     assert found.code == 0
@@ -81,11 +81,13 @@ def test_a_plan_has_a_line_for_each_wave_that_fits_the_terminal(yard: Command) -
     assert "cost: " in text
 
 
+@pytest.mark.usefixtures("fleet")
 def test_with_a_start_the_plan_says_when(yard: Command) -> None:
     found = yard("plan", *FLEET, *WAVES, "--tier", "S1", "--start", "2026-12-31T23:00:00Z")
     assert [row[-2:] for row in waves_in(found)] == [["12-31", "23:30"], ["01-01", "00:00"], ["01-01", "00:00"]]
 
 
+@pytest.mark.usefixtures("fleet")
 def test_the_cost_of_a_cohort_tag_is_told(yard: Command) -> None:
     found = yard("plan", *FLEET, *WAVES, "--tier", "S1", "--cohort-tag", "wave")
     text = " ".join(found.out.split())
@@ -93,6 +95,7 @@ def test_the_cost_of_a_cohort_tag_is_told(yard: Command) -> None:
     assert "tags: 12 × 1, and 1 queries" in text
 
 
+@pytest.mark.usefixtures("fleet")
 def test_a_rollout_in_python_is_planned_too(yard: Command, tmp_path: Path) -> None:
     (tmp_path / "r.py").write_text(
         "from hub_tools.jobs import JobSpec, Rollout\n"
@@ -106,6 +109,7 @@ def test_a_rollout_in_python_is_planned_too(yard: Command, tmp_path: Path) -> No
     assert "leave out --where" in (yard("plan", "r.py", "--where", "*")).err
 
 
+@pytest.mark.usefixtures("fleet")
 def test_a_plan_and_its_rollout_have_the_same_cohorts(yard: Command, hub: RunningHub, tmp_path: Path) -> None:
     planned = yard("plan", *FLEET, "--canary", "2", "--waves", "50%,100%", "--cohort-tag", "w2", "--out", "p.json")
     document = json.loads((tmp_path / "p.json").read_text())
@@ -128,6 +132,7 @@ def test_a_plan_and_its_rollout_have_the_same_cohorts(yard: Command, hub: Runnin
     assert (part.code, "is a part of rollout-" in part.err) == (2, True)
 
 
+@pytest.mark.usefixtures("fleet")
 def test_a_plan_that_has_drifted_is_refused(yard: Command, hub: RunningHub) -> None:
     assert (yard("plan", *FLEET, *WAVES, "--out", "p.json")).code == 0
     asyncio.run(one_leaves(hub))
