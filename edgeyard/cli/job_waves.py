@@ -111,7 +111,8 @@ def wave_lines(found: RolloutPlan) -> Iterator[str]:
         yield from _tags(found.tagging, found.plan.path)
     rollout = found.rollout
     how = "the job's id" if not rollout.salt else "--salt"
-    yield f"cohorts by the salt {rollout.cohort_salt} ({how}); wave 1: {_some(found.waves[0])}"
+    yield f"waves go by {found.plan.path}, cohorts by the salt {rollout.cohort_salt} ({how})"
+    yield f"wave 1: {_some(found.waves[0])}"
     if rollout.gates:
         yield "after each wave must hold, or the rollout stands still:"
     for gate, meaning in found.gates:

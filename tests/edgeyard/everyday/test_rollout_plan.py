@@ -78,6 +78,7 @@ def test_a_plan_has_a_line_for_each_wave_that_fits_the_terminal(yard: Command) -
     assert "success >= 90%: at least 90% of the wave's devices neither failed, refused nor stayed silent" in text
     assert "it ends for good when more than 5% of at least 20 devices failed" in text
     assert "in all 1 h 15 s at the earliest" in text
+    assert "waves go by direct, cohorts by the salt rollout-" in text
     assert "cost: " in text
 
 

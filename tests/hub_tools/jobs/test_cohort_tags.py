@@ -120,6 +120,40 @@ async def test_devices_are_named_where_the_tag_would_take_more(tmp_path: Path) -
     assert hub.changed == Counter({name: 1 for name in DEVICES if name != holder})
 
 
+async def test_another_rollout_with_the_same_tag_in_between_changes_no_device_of_a_wave(tmp_path: Path) -> None:
+    hub, waves = CountingHub(*DEVICES), dict[int, set[str]]()
+    mine: dict[str, Any] = {}
+
+    def other(step: RolloutProgress) -> None:
+        if step.state is RolloutState.WAITING and step.wave == 1:
+            mine.update({name: tags["wave"] for name, tags in hub.tags.items()})
+        if step.state is RolloutState.RUNNING and step.wave == 2:
+            hub.tags = {name: {**tags, "wave": 4 - tags["wave"]} for name, tags in hub.tags.items()}
+        if step.state is RolloutState.BAKING:
+            waves[step.wave] = set(hub.changed)
+
+    assert (await carry_out(hub, tmp_path, path="jobs", on_step=other)).complete
+    assert waves == {wave: {name for name in DEVICES if mine[name] <= wave} for wave in (1, 2, 3)}
+
+
+async def test_a_device_that_leaves_as_the_job_begins_is_not_changed(tmp_path: Path) -> None:
+    hub = CountingHub(*DEVICES)
+    create = hub.create_job
+
+    async def leave(job_id: str, job: Json) -> Json:
+        if job["queryCondition"].startswith("tags.wave = 3"):
+            gone.append(next(name for name, tags in hub.tags.items() if tags["wave"] == 3))
+            hub.tags[gone[0]]["site"] = "b"
+        return await create(job_id, job)
+
+    gone: list[str] = []
+    hub.create_job = leave  # type: ignore[method-assign]
+    report = await carry_out(hub, tmp_path, path="jobs")
+    assert (report.complete, hub.changed) == (False, Counter({name: 1 for name in DEVICES if name != gone[0]}))
+    with Journal.open(tmp_path, JOB) as journal:
+        assert journal.standings()[gone[0]].cause == "did not match when the hub's job began"
+
+
 async def test_a_budget_keeps_to_jobs_by_id(tmp_path: Path) -> None:
     hub = CountingHub(*DEVICES)
     await carry_out(hub, tmp_path, path="jobs", capacity=Capacity.parse("S1", share=0.5))

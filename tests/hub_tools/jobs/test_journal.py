@@ -27,6 +27,15 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "job-1" / FILE
 
 
+def test_one_that_was_cut_off_before_its_first_entry_is_begun_again(tmp_path: Path) -> None:
+    (tmp_path / "job-1").mkdir()
+    (tmp_path / "job-1" / FILE).touch()
+    Journal.create(tmp_path, SPEC).close()
+    assert JournalView.look(tmp_path, "job-1").head.spec == SPEC
+    with pytest.raises(InputError, match="has a journal already"):
+        Journal.create(tmp_path, SPEC)
+
+
 def test_it_holds_the_job_its_operator_and_every_device(file: Path, tmp_path: Path) -> None:
     head = JournalView.look(tmp_path, "job-1").head
     assert (head.spec, head.host_name, bool(head.operator)) == (SPEC, "hub", True)
