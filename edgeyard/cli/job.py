@@ -38,6 +38,7 @@ from edgeyard.cli.job_options import (
     drift_of,
     job_of,
 )
+from edgeyard.cli.job_overview import journals
 from edgeyard.cli.job_plan import check_plans_hub, job_of_plan, plan
 from edgeyard.cli.job_recovery import explain, resume, retry, undo
 from edgeyard.cli.job_render import print_line, print_report
@@ -53,6 +54,7 @@ __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="One change for every device that a query matches.")
 app.command("list")(list_jobs)
+app.command()(journals)
 app.command()(watch)
 app.command()(cancel)
 app.command()(rollout)

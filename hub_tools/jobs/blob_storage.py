@@ -13,7 +13,7 @@ import os
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -53,6 +53,10 @@ class BlobJobs:
     def storage(self, job_id: str) -> JobStorage:
         return BlobStorage(self._container, job_id, self._clock, self._lease_s)
 
+    def job_ids(self) -> list[str]:
+        with _errors(f"the journals in {_named(self._container)}"):
+            return sorted({name.partition("/")[0] for name in self._container.list_blob_names() if "/journal/" in name})
+
 
 class BlobStorage:
     """See the module and `JobStorage`."""
@@ -71,7 +75,7 @@ class BlobStorage:
 
     @property
     def place(self) -> str:
-        return f"container {self._container.container_name} of {self._container.account_name}"
+        return _named(self._container)
 
     @property
     def look_every_s(self) -> float:
@@ -206,15 +210,23 @@ class BlobStorage:
                     self._lost = "it could not be renewed"
                     return
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        from azure.core.exceptions import AzureError
+    def _errors(self) -> AbstractContextManager[None]:
+        return _errors(f"the journal of {self._job_id} in {self.place}")
 
-        try:
-            yield
-        except AzureError as error:
-            reason = getattr(error, "error_code", None) or type(error).__name__
-            raise StoreError(f"the journal of {self._job_id} in {self.place} cannot be reached: {reason}") from error
+
+@contextmanager
+def _errors(what: str) -> Iterator[None]:
+    from azure.core.exceptions import AzureError
+
+    try:
+        yield
+    except AzureError as error:
+        reason = getattr(error, "error_code", None) or type(error).__name__
+        raise StoreError(f"{what} cannot be reached: {reason}") from error
+
+
+def _named(container: Any) -> str:
+    return f"container {container.container_name} of {container.account_name}"
 
 
 def _container(place: str, ca_file: str | None) -> Any:

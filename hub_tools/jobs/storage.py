@@ -87,6 +87,10 @@ class Jobs(Protocol):
         """That of one job."""
         ...
 
+    def job_ids(self) -> list[str]:
+        """The jobs of which there is anything."""
+        ...
+
 
 def storage_of(jobs: Path | Jobs, job_id: str) -> JobStorage:
     """The storage of a job; InputError for what is no job id."""

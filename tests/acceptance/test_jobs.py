@@ -142,6 +142,10 @@ def test_a_colleague_watches_explains_and_undoes_a_job_whose_journal_lies_in_a_c
     assert 'kept: nothing before, "elsewhere" now' in explained.stdout
     undone = edgeyard(tmp_path, "job", "undo", job, "--journal", container, "--yes", *there)
     assert undone.returncode == 0, undone.stderr
+    [told] = json.loads(edgeyard(tmp_path, "job", "journals", "--journal", container, "-o", "json").stdout)
+    assert (told["job"], told["states"], told["undone"]) == (job, {"written": 2}, 2)
+    table = edgeyard(tmp_path, "job", "journals", "--journal", container).stdout
+    assert "undone" in table
     shown = json.loads(edgeyard(devices.home, "twin", "show", "job-a", "-o", "json").stdout)
     assert "kept" not in shown["tags"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from azure.storage.blob import BlobServiceClient, generate_account_sas
 from hub_tools.jobs.blob_storage import BlobJobs, BlobStorage, is_blob_place
 from hub_tools.jobs.job import JobSpec
 from hub_tools.jobs.journal import Journal, JournalBusyError, JournalView
+from hub_tools.jobs.journals import summaries
 from hub_tools.jobs.outcomes import DeviceState
 from iot_core.clock import ManualClock
 from iot_core.errors import InputError, StoreError
@@ -53,6 +55,17 @@ def test_what_one_wrote_another_goes_on_with(jobs: BlobJobs) -> None:
     look = JournalView.look(jobs, "job-1")
     assert look.standings()["d1"].state is DeviceState.ACKNOWLEDGED
     assert [before.previous for before in look.befores()] == [{"desired.rate": 2}]
+
+
+def test_all_journals_of_a_container_are_told_the_newest_first(jobs: BlobJobs, clock: ManualClock) -> None:
+    for job_id in ("job-1", "job-2"):
+        clock.advance(60)
+        with Journal.create(jobs, replace(SPEC, job_id=job_id), operator="anna@here", clock=clock) as journal:
+            journal.before("d1", {"desired.rate": 2}, {"desired": 3})
+            journal.outcome("d1", DeviceState.WRITTEN)
+    found = summaries(jobs)
+    assert [each.job_id for each in found] == ["job-2", "job-1"]
+    assert (found[0].operator, found[0].states) == ("anna@here", {DeviceState.WRITTEN: 1})
 
 
 def test_a_second_operator_is_refused_by_the_name_of_the_first_and_may_look(jobs: BlobJobs) -> None:
@@ -122,6 +135,8 @@ def test_what_names_no_container_is_refused_without_its_secret(text: str) -> Non
 def test_a_container_that_is_not_there_is_told(place: tuple[str, str]) -> None:
     with BlobJobs(place[0] + "x", ca_file=place[1]) as jobs, pytest.raises(StoreError, match="ContainerNotFound"):
         JournalView.look(jobs, "job-1")
+    with BlobJobs(place[0] + "x", ca_file=place[1]) as jobs, pytest.raises(StoreError, match="ContainerNotFound"):
+        summaries(jobs)
 
 
 def test_places_are_told_from_folders() -> None:
