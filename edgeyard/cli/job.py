@@ -38,6 +38,7 @@ from edgeyard.cli.job_options import (
     drift_of,
     job_of,
 )
+from edgeyard.cli.job_orders import approve, pause
 from edgeyard.cli.job_overview import journals
 from edgeyard.cli.job_plan import check_plans_hub, job_of_plan, plan
 from edgeyard.cli.job_recovery import explain, resume, retry, undo
@@ -57,6 +58,8 @@ app.command("list")(list_jobs)
 app.command()(journals)
 app.command()(watch)
 app.command()(cancel)
+app.command()(approve)
+app.command()(pause)
 app.command()(rollout)
 app.command()(resume)
 app.command()(retry)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +14,7 @@ import typer
 
 from edgeyard.cli.exits import FAILED, PARTLY
 from edgeyard.cli.hubs import HomeOption, HubOption, TargetHub, YesOption, find_hub, run_async
+from edgeyard.cli.job_approval import Approver
 from edgeyard.cli.job_journals import JournalOption, open_jobs
 from edgeyard.cli.job_options import (
     WHOLE,
@@ -42,6 +42,7 @@ from edgeyard.cli.job_plan import check_plans_hub, rollout_of_plan
 from edgeyard.cli.job_render import print_line
 from edgeyard.cli.job_run import MANY_DEVICES, PATH_NOTE, Order, stopping
 from edgeyard.cli.job_status import JobStatus, now_and_then
+from edgeyard.cli.job_steps import ShownSteps
 from edgeyard.cli.job_waves import (
     AbortOption,
     ApproveOption,
@@ -56,7 +57,7 @@ from edgeyard.cli.job_waves import (
     print_waves,
     waves_of,
 )
-from edgeyard.cli.render import Output, stdout
+from edgeyard.cli.render import Output
 from hub_tools.jobs.forecast import DIRECT
 from hub_tools.jobs.journal import Journal
 from hub_tools.jobs.paths import make_path
@@ -65,7 +66,7 @@ from hub_tools.jobs.population import Sketch, count
 from hub_tools.jobs.resume import never_written
 from hub_tools.jobs.rollout import PLAN_NOTE, Rollout, is_rollout, rollout_of
 from hub_tools.jobs.rollout_forecast import RolloutPlan, make_rollout_plan
-from hub_tools.jobs.rollout_run import RolloutProgress, RolloutReport, WaveOffer, run_rollout
+from hub_tools.jobs.rollout_run import PAUSE_NOTE, RolloutReport, run_rollout
 from hub_tools.jobs.rollout_states import ENDED, NOTE, RolloutState, Step
 from hub_tools.jobs.settings_check import check_values
 from hub_tools.jobs.storage import Jobs, storage_of
@@ -286,6 +287,7 @@ class RolloutOrder:
         spec, way = rollout.spec, journal.last(PATH_NOTE)
         status = JobStatus(journal.storage)
         stop = await stack.enter_async_context(stopping(status))
+        show = ShownSteps(status, lines=self.lines)
         report = await run_rollout(
             service,
             rollout,
@@ -302,12 +304,15 @@ class RolloutOrder:
             capacity=self.capacity,
             timeout_s=self.timeout_s,
             plain=bool(way.get("plain")),
-            approve=_ask,
+            approve=Approver(status, spec.job_id),
             events=_events_of(self.target),
-            on_step=self._show,
-            on_progress=now_and_then(status),
+            on_step=show.step,
+            on_progress=now_and_then(status, lambda: show.last),
             stop=stop,
         )
+        if report.state is RolloutState.PAUSED and (request := status.asked_to_stop()) is not None:
+            journal.note(PAUSE_NOTE, operator=request.operator, reason=request.reason)
+            report = replace(report, cause=f"paused {request}")
         status.write(report.to_json())
         return report
 
@@ -315,12 +320,6 @@ class RolloutOrder:
         if self.lines:
             return print_line({"event": "plan", **found.to_json()})
         return print_waves(found)
-
-    def _show(self, step: RolloutProgress) -> None:
-        if self.lines:
-            print_line(step.to_json())
-        elif text := _step_text(step):
-            stdout.print(text, markup=False, soft_wrap=True)
 
 
 def check_waves(journal: Journal, verb: str) -> None:
@@ -364,25 +363,3 @@ def _events_of(target: TargetHub) -> Events | None:
             yield source
 
     return events
-
-
-async def _ask(offer: WaveOffer) -> bool:
-    """Whether somebody at the terminal wants the wave; nobody there does not."""
-    if not sys.stdin.isatty():
-        return False
-    return typer.confirm(f"Begin wave {offer.number} of {offer.of}, {offer.devices:,} more devices?", err=True)
-
-
-def _step_text(step: RolloutProgress) -> str:
-    """A line for what somebody at a terminal wants to know of a step; "" for nothing."""
-    counts = ", ".join(f"{number:,} {state.value}" for state, number in step.states.items() if number) or "no devices"
-    wave = f"wave {step.wave} of {step.of}"
-    if step.state is RolloutState.TAGGING:
-        return "gives devices the tag of their wave"
-    if step.state is RolloutState.RUNNING:
-        return f"{wave}: begins"
-    if step.state is RolloutState.BAKING:
-        if not step.until or step.until <= time.time():
-            return f"{wave}: {counts}"
-        return f"{wave}: {counts}; its gates are looked at {time.strftime('at %H:%M:%S', time.localtime(step.until))}"
-    return ""

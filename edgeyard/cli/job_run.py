@@ -122,7 +122,7 @@ async def stopping(status: JobStatus) -> AsyncIterator[asyncio.Event]:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), status.look_every_s)
             with suppress(StoreError):  # the journal itself says so when its place is gone
-                if await asyncio.to_thread(status.asked_to_stop):
+                if await asyncio.to_thread(status.asked_to_stop) is not None:
                     stop.set()
 
     status.forget_stop()

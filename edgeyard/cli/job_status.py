@@ -1,19 +1,38 @@
-"""What a running job last said, and whether it shall stop: notes beside its journal, for terminals anywhere."""
+"""What a running job last said, and what it is told to do: notes beside its journal, for terminals anywhere."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from hub_tools.jobs.journal import operator_name
 from hub_tools.jobs.runner import JobProgress
 from hub_tools.jobs.storage import JobStorage
 
-__all__ = ["JobStatus", "now_and_then"]
+__all__ = ["JobStatus", "Request", "now_and_then"]
 
 STATUS_EVERY_S = 0.5
-_STATUS, _STOP = "status", "stop"
+_STATUS, _STOP, _APPROVAL = "status", "stop", "approval"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Who wants something of a job, and why; `wave` is the one of an approval, from 1."""
+
+    operator: str
+    reason: str = ""
+    wave: int = 0
+
+    @classmethod
+    def mine(cls, reason: str | None, *, wave: int = 0) -> Request:
+        """That of whoever works here."""
+        return cls(operator=operator_name(), reason=reason or "", wave=wave)
+
+    def __str__(self) -> str:
+        return f"by {self.operator}{f': {self.reason}' if self.reason else ''}"
 
 
 class JobStatus:
@@ -30,33 +49,49 @@ class JobStatus:
 
     def read(self) -> dict[str, Any] | None:
         """That line; None when no run of the job has said anything."""
-        try:
-            line = json.loads(self._storage.get(_STATUS) or b"null")
-        except ValueError:
-            return None
-        return line if isinstance(line, dict) else None
+        return self._note(_STATUS)
 
-    def ask_to_stop(self) -> None:
+    def ask_to_stop(self, request: Request) -> None:
         """Tell the run of the job to stop."""
-        self._storage.put(_STOP, b"")
+        self._storage.put(_STOP, json.dumps(asdict(request)).encode())
 
-    def asked_to_stop(self) -> bool:
-        """Whether somebody told it to."""
-        return self._storage.get(_STOP) is not None
+    def asked_to_stop(self) -> Request | None:
+        """Who told it to; None when nobody did."""
+        return self._request(_STOP)
 
     def forget_stop(self) -> None:
         """What was told to a former run does not concern the next."""
         self._storage.drop(_STOP)
 
+    def approve(self, request: Request) -> None:
+        """Tell the run of a rollout, now or later, that a wave may begin."""
+        self._storage.put(_APPROVAL, json.dumps(asdict(request)).encode())
 
-def now_and_then(status: JobStatus) -> Callable[[JobProgress], None]:
-    """Writes progress down, not more often than others look."""
+    def approval(self, wave: int) -> Request | None:
+        """Who approved the wave; None while nobody has."""
+        request = self._request(_APPROVAL)
+        return request if request is not None and request.wave == wave else None
+
+    def _request(self, name: str) -> Request | None:
+        found = self._note(name)
+        return None if found is None else Request(**found)
+
+    def _note(self, name: str) -> dict[str, Any] | None:
+        try:
+            found = json.loads(self._storage.get(name) or b"null")
+        except ValueError:
+            return None
+        return found if isinstance(found, dict) else None
+
+
+def now_and_then(status: JobStatus, beside: Callable[[], dict[str, Any]]) -> Callable[[JobProgress], None]:
+    """Writes progress down, with what is to be told beside it, not more often than others look."""
     last = 0.0
 
     def write(progress: JobProgress) -> None:
         nonlocal last
         if time.monotonic() - last >= max(STATUS_EVERY_S, status.look_every_s):
             last = time.monotonic()
-            status.write(progress.to_json())
+            status.write({**beside(), **progress.to_json()})
 
     return write

@@ -20,7 +20,7 @@ from edgeyard.cli.hubs import (
 )
 from edgeyard.cli.job_journals import JournalOption, open_jobs
 from edgeyard.cli.job_render import print_line
-from edgeyard.cli.job_status import JobStatus
+from edgeyard.cli.job_status import JobStatus, Request
 from edgeyard.cli.render import Output, print_json, print_note, print_table, stderr, stdout
 from hub_tools.jobs.overview import HubJob, cancel_parts, hub_jobs
 from hub_tools.jobs.storage import storage_of
@@ -91,7 +91,7 @@ def cancel(
     target = find_hub(hub, home=home)
     confirm_change(target, f"cancel {job_id}", yes=yes)
     with open_jobs(journal, home) as jobs:
-        JobStatus(storage_of(jobs, job_id)).ask_to_stop()
+        JobStatus(storage_of(jobs, job_id)).ask_to_stop(Request.mine(None))
     job, cancelled, refused = run_async(_cancel(target, job_id))
     if output is Output.JSON:
         print_json({"job": job and job.to_json(), "cancelled": cancelled, "stillRunning": refused})
@@ -123,16 +123,16 @@ async def _watch_run(status: JobStatus, job_id: str, *, lines: bool) -> int:
             shown = line.get("at", shown)
             states = line.get("states", {})
             text = ", ".join(f"{number:,} {state}" for state, number in states.items())
+            place = f"wave {line['wave']} of {line['of']}, {line['state']}" if "wave" in line else line.get("phase", "")
             left = sum(states.get(state, 0) for state in ("pending", "scheduled"))
             matched = line.get("matched") or 0
-            progress.update(
-                task, description=f"{line.get('phase', '')}: {text}", total=matched or None, completed=matched - left
-            )
+            progress.update(task, description=f"{place}: {text}", total=matched or None, completed=matched - left)
             if line.get("event") == "report":
                 break
             await asyncio.sleep(LOOK_S)
     if not lines:
-        stdout.print(f"{job_id}: {matched:,} devices: {text}", markup=False)
+        why = f": {line['cause']}" if line.get("cause") else ""
+        stdout.print(f"{job_id}: {matched:,} devices: {text}{f'; {place}{why}' if why else ''}", markup=False)
     if line.get("complete"):
         return DONE
     return PARTLY if any(states.get(state) for state in ("acknowledged", "written", "skipped")) else FAILED

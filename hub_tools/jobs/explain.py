@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from hub_tools.groups import EVERY_DEVICE
+from hub_tools.jobs.cohorts import ends
 from hub_tools.jobs.job import value_at
 from hub_tools.jobs.journal import Before, JournalView, Standing
 from hub_tools.jobs.outcomes import DeviceState
+from hub_tools.jobs.population import count, id_conditions
+from hub_tools.jobs.rollout import PLAN_NOTE, Rollout
+from hub_tools.jobs.rollout_states import ENDED, NOTE, Step
 from hub_tools.service import HubService, Json
 from iot_core.errors import HubError
 from iot_core.identity import Identity
@@ -55,8 +60,12 @@ async def explain(service: HubService, journal: JournalView, device_id: str) -> 
     spec = journal.head.spec
     standing = journal.standings().get(device_id)
     now = await _now(service, journal, device_id)
+    if standing is None and now is None:
+        return Explanation(device_id=device_id, matched=False, why="there is no such device")
+    if standing is None and (later := await _later_wave(service, journal, device_id)):
+        return Explanation(device_id=device_id, matched=True, why=later, now=now)
     if standing is None:
-        reason = "there is no such device" if now is None else f"it did not match {spec.where} when the job was run"
+        reason = f"it did not match {spec.where} when the job was run"
         return Explanation(device_id=device_id, matched=False, why=reason, now=now)
     before = next(item for item in journal.befores() if item.device_id == device_id)
     return Explanation(
@@ -67,6 +76,22 @@ async def explain(service: HubService, journal: JournalView, device_id: str) -> 
         previous=dict(before.previous),
         now=now,
     )
+
+
+async def _later_wave(service: HubService, journal: JournalView, device_id: str) -> str:
+    """What a device waits for that matches a rollout and is in a wave that has not begun; "" for any other."""
+    spec, plan = journal.head.spec, journal.last(PLAN_NOTE)
+    if not plan:
+        return ""
+    rollout, step = Rollout.from_json(spec, plan), Step.from_json(journal.last(NOTE))
+    if step.state in ENDED:
+        return ""
+    (ids, _), *_ = id_conditions([device_id])
+    if not await count(service, ids if spec.where.strip() == EVERY_DEVICE else f"{ids} AND ({spec.where})"):
+        return ""
+    wave = sum(end == 0 for end in ends([device_id], rollout.cohort_salt, rollout.bounds)) + 1
+    cause = f": {step.cause}" if step.cause else ""
+    return f"its turn is in wave {wave} of {len(rollout.bounds)}; wave {step.wave + 1} is {step.state.value}{cause}"
 
 
 def _why(standing: Standing, before: Before, now: Json | None, wanted: Json) -> str:

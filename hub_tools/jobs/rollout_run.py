@@ -21,7 +21,7 @@ from hub_tools.jobs.cohort_tags import CohortTags
 from hub_tools.jobs.cohorts import ends, ranked
 from hub_tools.jobs.gates import judge
 from hub_tools.jobs.job_service import JobServicePath
-from hub_tools.jobs.journal import Journal
+from hub_tools.jobs.journal import Journal, operator_name
 from hub_tools.jobs.outcomes import FINAL, DeviceState
 from hub_tools.jobs.part import note_devices
 from hub_tools.jobs.paths import Path
@@ -38,8 +38,10 @@ from hub_tools.jobs.timing import Timing
 from hub_tools.service import HubService, Json
 from iot_core.errors import InputError
 
-__all__ = ["RolloutProgress", "RolloutReport", "WaveOffer", "run_rollout"]
+__all__ = ["APPROVAL_NOTE", "PAUSE_NOTE", "Approval", "RolloutProgress", "RolloutReport", "WaveOffer", "run_rollout"]
 
+APPROVAL_NOTE, PAUSE_NOTE = "approval", "pause"
+"""The kinds of the journal's notes that say who approved a wave, and who paused the rollout."""
 LOOK_S = 1.0
 """How often a rollout that waits looks whether it shall stop."""
 _GOOD = (DeviceState.ACKNOWLEDGED, DeviceState.SKIPPED)
@@ -52,6 +54,17 @@ class WaveOffer:
     number: int
     of: int
     devices: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approval:
+    """Who wants a wave to begin, and why."""
+
+    operator: str
+    reason: str = ""
+
+
+Approve = Callable[[WaveOffer], Awaitable[Approval | None]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +124,9 @@ class RolloutReport:
         }
 
 
-async def _always(offer: WaveOffer) -> bool:
+async def _always(offer: WaveOffer) -> Approval:
     del offer
-    return True
+    return Approval(operator=operator_name())
 
 
 async def run_rollout(
@@ -127,7 +140,7 @@ async def run_rollout(
     capacity: Capacity | None = None,
     timeout_s: float = 60.0,
     plain: bool = False,
-    approve: Callable[[WaveOffer], Awaitable[bool]] = _always,
+    approve: Approve = _always,
     events: Events | None = None,
     on_step: Callable[[RolloutProgress], None] = lambda step: None,
     on_progress: Callable[[JobProgress], None] = lambda progress: None,
@@ -137,8 +150,8 @@ async def run_rollout(
     """Runs a rollout, or goes on with the one that the journal has, until it ends, a gate holds it, or `stop` is set.
 
     `order` are the devices where they were just read, as `cohorts.ranked` gives them; `jobs` is where the journals of
-    cohort tags go. `approve` is asked before each wave where the rollout wants that; `events` gives telemetry to the
-    gates on it.
+    cohort tags go. `approve` is asked before each wave where the rollout wants that, for as long as it takes; its None
+    pauses the rollout. `events` gives telemetry to the gates on it.
     Raises InputError for a rollout that has ended, for such a gate without `events` or a bake, for a path that the
     waves cannot go by, and for a tag without `jobs`; NoDeviceMatchesError, JobInterruptedError when the hub goes away
     (go on later), HubError, StoreError.
@@ -156,7 +169,7 @@ class _Run:
     timeout_s: float
     plain: bool
     jobs: Folder | Jobs | None
-    approve: Callable[[WaveOffer], Awaitable[bool]]
+    approve: Approve
     events: Events | None
     on_step: Callable[[RolloutProgress], None]
     on_progress: Callable[[JobProgress], None]
@@ -261,10 +274,25 @@ class _Run:
         offer = WaveOffer(number=self.step.wave + 1, of=of, devices=len(self._fresh(known)))
         if self.stop.is_set():
             self._go(RolloutEvent.PAUSE, cause="stopped")
-        elif self.rollout.by_hand and not await self.approve(offer):
-            self._go(RolloutEvent.PAUSE, cause=f"wave {offer.number} was not approved")
-        else:
+        elif not self.rollout.by_hand:
             self._go(RolloutEvent.APPROVE, begun=len(known))
+        elif (approval := await self._ask(offer)) is not None:
+            self.journal.note(APPROVAL_NOTE, wave=offer.number, operator=approval.operator, reason=approval.reason)
+            self._go(RolloutEvent.APPROVE, begun=len(known))
+        else:
+            cause = "stopped" if self.stop.is_set() else f"wave {offer.number} was not approved"
+            self._go(RolloutEvent.PAUSE, cause=cause)
+
+    async def _ask(self, offer: WaveOffer) -> Approval | None:
+        """What somebody says of the wave; None also when the rollout is stopped before anybody did."""
+        asking, stopping = asyncio.ensure_future(self.approve(offer)), asyncio.ensure_future(self.stop.wait())
+        try:
+            await asyncio.wait((asking, stopping), return_when=asyncio.FIRST_COMPLETED)
+            return asking.result() if asking.done() else None
+        finally:
+            asking.cancel()
+            stopping.cancel()
+            await asyncio.gather(asking, stopping, return_exceptions=True)
 
     async def _run(self) -> None:
         with self._telling(f"wave {self.step.wave + 1}"):

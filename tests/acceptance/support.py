@@ -89,6 +89,7 @@ class Process:
                 [sys.executable, "-m", "edgeyard", *arguments],
                 cwd=PROJECT,
                 env=clean(home),
+                stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )

@@ -13,7 +13,7 @@ from edgeyard.cli import job_run
 from edgeyard.cli.hubs import TargetHub
 from edgeyard.cli.job_options import capacity_of, share_of
 from edgeyard.cli.job_render import plan_lines, report_lines
-from edgeyard.cli.job_status import JobStatus
+from edgeyard.cli.job_status import JobStatus, Request
 from hub_tools.jobs import Capacity, DeviceState, JobReport, JobSpec, Outcome, make_plan
 from hub_tools.jobs.outcomes import Tally
 from hub_tools.jobs.population import Sketch
@@ -91,12 +91,12 @@ def test_a_budget_is_a_share(text: str) -> None:
 
 async def test_another_terminal_stops_a_run_by_a_note(tmp_path: Path) -> None:
     status, elsewhere = (JobStatus(storage_of(tmp_path, "job-1")) for _ in range(2))
-    elsewhere.ask_to_stop()
+    elsewhere.ask_to_stop(Request.mine(None))
     async with job_run.stopping(status) as stop:
         assert not stop.is_set(), "what an earlier run was told does not count"
-        elsewhere.ask_to_stop()
+        elsewhere.ask_to_stop(Request.mine(None))
         await asyncio.wait_for(stop.wait(), 30)
-    assert not elsewhere.asked_to_stop()
+    assert elsewhere.asked_to_stop() is None
 
 
 def test_what_a_run_last_said_can_be_read_by_others(tmp_path: Path) -> None:

@@ -10,11 +10,18 @@ from typing import Any, cast
 import pytest
 
 from hub_tools.jobs.job import JobSpec
-from hub_tools.jobs.journal import Journal
+from hub_tools.jobs.journal import Journal, JournalView
 from hub_tools.jobs.paths import make_path
 from hub_tools.jobs.planning import NoDeviceMatchesError
 from hub_tools.jobs.rollout import Rollout
-from hub_tools.jobs.rollout_run import RolloutProgress, RolloutReport, WaveOffer, run_rollout
+from hub_tools.jobs.rollout_run import (
+    APPROVAL_NOTE,
+    Approval,
+    RolloutProgress,
+    RolloutReport,
+    WaveOffer,
+    run_rollout,
+)
 from hub_tools.jobs.rollout_states import NOTE, RolloutState
 from hub_tools.jobs.runner import JobInterruptedError
 from hub_tools.service import HubService, HubUnreachableError
@@ -96,15 +103,29 @@ async def test_a_wave_that_is_not_approved_pauses_the_rollout(tmp_path: Path) ->
     hub = fleet()
     offers: list[tuple[int, int, int]] = []
 
-    async def first_only(offer: WaveOffer) -> bool:
+    async def first_only(offer: WaveOffer) -> Approval | None:
         offers.append((offer.number, offer.of, offer.devices))
-        return offer.number == 1
+        return Approval(operator="anna@here", reason="quiet night") if offer.number == 1 else None
 
     rollout = ROLLOUT.approve()
     report = await carry_out(hub, tmp_path, rollout, approve=first_only)
     assert (report.state, report.cause) == (RolloutState.PAUSED, "wave 2 was not approved")
     assert (offers, have_it(hub)) == ([(1, 3, 2), (2, 3, 3)], 2)
+    noted = JournalView.look(tmp_path, rollout.spec.job_id).last(APPROVAL_NOTE)
+    assert (noted["wave"], noted["operator"], noted["reason"]) == (1, "anna@here", "quiet night")
     assert (await carry_out(hub, tmp_path, rollout)).complete
+
+
+async def test_a_stop_ends_the_wait_for_an_approval(tmp_path: Path) -> None:
+    stop = asyncio.Event()
+
+    async def nobody(offer: WaveOffer) -> Approval | None:
+        stop.set()
+        await asyncio.Event().wait()
+        return None
+
+    report = await carry_out(fleet(), tmp_path, ROLLOUT.approve(), approve=nobody, stop=stop)
+    assert (report.state, report.cause) == (RolloutState.PAUSED, "stopped")
 
 
 async def test_a_stop_while_it_bakes_keeps_the_time_that_is_left(tmp_path: Path) -> None:
