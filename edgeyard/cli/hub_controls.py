@@ -27,6 +27,7 @@ class Fault(StrEnum):
     """What can go wrong on purpose."""
 
     DROP = "drop"
+    UNANSWERED = "unanswered"
     STALL = "stall"
     DELAY = "delay"
     REFUSE = "refuse"
@@ -95,8 +96,9 @@ def add_fault(
 ) -> None:
     """Let something go wrong until `fault clear`.
 
-    drop: messages vanish. stall: no answers. delay: late ones. refuse: no log-ins. throttle: 429. disconnect and
-    takeover: connections end at once, and with --for again and again.
+    drop: messages vanish. unanswered: over HTTPS, what was asked for is done and no answer comes. stall: no answers.
+    delay: late ones. refuse: no log-ins. throttle: 429. disconnect and takeover: connections end at once, and with
+    --for again and again.
 
     Example: edgeyard hub fault add --device thermostat-1 drop --rate 0.1 --for 30s
     """

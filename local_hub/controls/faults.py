@@ -31,6 +31,8 @@ class FaultKind(enum.StrEnum):
     DROP = "drop"
     """What a device or the hub sends vanishes: no effect, no acknowledgement. Over HTTPS the connection ends without an
     answer."""
+    UNANSWERED = "unanswered"
+    """A request over HTTPS has its effect, and the connection ends before the answer."""
     STALL = "stall"
     """Nothing that comes in is looked at, and nothing goes out to the device, until the fault ends."""
     DELAY = "delay"

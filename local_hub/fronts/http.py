@@ -22,7 +22,7 @@ from iot_core.hub_errors import hub_error
 from local_hub.auth.authenticator import Principal
 from local_hub.auth.permissions import Permission
 from local_hub.blobs.account import is_blob_path
-from local_hub.controls.faults import CutError, LostError
+from local_hub.controls.faults import CutError, FaultKind, LostError
 from local_hub.dps.admission import kind_of
 from local_hub.fronts import refusals
 from local_hub.fronts.envelopes import Envelope, error_body
@@ -96,6 +96,7 @@ class HttpFront:
                 response = await blobs.answer(request)
             else:
                 response = await self._respond(request, found, segments)
+                self._lose_answer(found)
         except (LostError, CutError) as error:
             self._note(request, found, str(error))
             if request.transport is not None:
@@ -103,6 +104,12 @@ class HttpFront:
             raise ConnectionResetError from error
         self._note(request, found, str(response.status))
         return response
+
+    def _lose_answer(self, found: Match | None) -> None:
+        """LostError where a fault wants that."""
+        faults, params = self._hub.admission.faults, found.params if found else {}
+        if faults.active and faults.strikes(FaultKind.UNANSWERED, params.get("device", params.get("registration"))):
+            raise LostError("done, and the answer lost by a fault")
 
     def _note(self, request: web.BaseRequest, found: Match | None, result: str) -> None:
         params = found.params if found else {}

@@ -291,6 +291,15 @@ async def test_a_dropped_request_over_https_ends_without_an_answer(hub: Any, res
     assert (await rest.call("GET", f"/twins/{device_id}")).body["tags"] == {}
 
 
+async def test_an_unanswered_request_over_https_has_had_its_effect(hub: Any, rest: Any, call_of: Any) -> None:
+    call, device_id = await call_of(hub), (await rest.device()).identity.device_id
+    await call("POST", "/faults", body={"kind": "unanswered", "device": device_id})
+    with pytest.raises(aiohttp.ClientError):
+        await rest.call("PATCH", f"/twins/{device_id}", {"tags": {"a": 1}})
+    await call("DELETE", "/faults", {"device": device_id})
+    assert (await rest.call("GET", f"/twins/{device_id}")).body["tags"] == {"a": 1}
+
+
 async def test_what_the_hub_sends_vanishes_too(hub: Any, rest: Any, call_of: Any, connect: Call) -> None:
     call = await call_of(hub)
     device = await connect(hub, await rest.device())
@@ -395,7 +404,7 @@ async def test_like_azure_shapes_throttles_and_lags(own_hub_with: Any, rest_of: 
 
 async def test_the_door_says_what_it_cannot_do(hub: Any, call_of: Any) -> None:
     call = await call_of(hub)
-    with pytest.raises(InputError, match=r"'explode' is no fault: use one of drop, stall, delay"):
+    with pytest.raises(InputError, match=r"'explode' is no fault: use one of drop, unanswered, stall, delay"):
         await call("POST", "/faults", body={"kind": "explode"})
     with pytest.raises(InputError, match="a delay, and no other fault, needs a time"):
         await call("POST", "/faults", body={"kind": "delay", "device": "d"})
