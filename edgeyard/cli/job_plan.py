@@ -7,12 +7,13 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.progress import Progress
 
 from edgeyard.cli.hubs import HomeOption, HubOption, TargetHub, find_hub, run_async
+from edgeyard.cli.job_journals import JournalOption, open_jobs
 from edgeyard.cli.job_options import (
     WHOLE,
     AllOption,
@@ -104,6 +105,7 @@ def plan(
     budget: BudgetOption = WHOLE,
     path: PathOption = None,
     quick: Annotated[bool, typer.Option("--quick", help="Count, and read one page of devices only.")] = False,
+    journal: JournalOption = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the plan here, for run --plan or rollout --plan.", show_default=False)
     ] = None,
@@ -172,16 +174,15 @@ def plan(
     target = find_hub(hub, home=home)
     capacity = capacity_of(target, tier, budget)
 
-    async def forecast(service: HubService, on_page: Callable[[int, int], None]) -> Plan | RolloutPlan:
-        if rollout is None:
-            return await make_plan(
-                service, spec, capacity=capacity, checked=checked, path=path, quick=quick, on_page=on_page
-            )
-        return await make_rollout_plan(
-            service, rollout, capacity=capacity, checked=checked, path=path or DIRECT, begins=begins, on_page=on_page
-        )
+    with open_jobs(journal, home) as jobs:
 
-    found = run_async(_read(target, forecast))
+        async def forecast(service: HubService, on_page: Callable[[int, int], None]) -> Plan | RolloutPlan:
+            common: dict[str, Any] = {"capacity": capacity, "checked": checked, "on_page": on_page, "jobs": jobs}
+            if rollout is None:
+                return await make_plan(service, spec, path=path, quick=quick, **common)
+            return await make_rollout_plan(service, rollout, path=path or DIRECT, begins=begins, **common)
+
+        found = run_async(_read(target, forecast))
     if out is not None:
         _write(out, found)
     if output is Output.JSON:

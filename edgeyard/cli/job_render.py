@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from edgeyard.cli.render import print_table, stdout
-from hub_tools.jobs.forecast import LOCAL_RATES, PathForecast, Plan, Quota
+from hub_tools.jobs.forecast import LOCAL_RATES, Overlap, PathForecast, Plan, Quota
 from hub_tools.jobs.job import JobSpec
 from hub_tools.jobs.outcomes import DeviceState
 from hub_tools.jobs.runner import JobProgress, JobReport
@@ -80,16 +80,22 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         yield f"{plan.holding:,} hold the values already and are skipped; values checked against {plan.checked}"
     yield from _classes(plan)
     yield from _acknowledgement(plan)
-    for other in plan.overlaps:
-        both = "an unknown number of" if other.devices is None else f"{other.devices:,}"
-        same = f", which sets {', '.join(other.values)} too" if other.values else ""
-        yield f"overlaps with {other.status} job {other.job_id} on {both} devices{same}"
+    yield from overlap_lines(plan.overlaps)
     yield (
         f"read in {plan.read_s:.1f} s, {plan.page_rows} rows a page; the index that answers queries lags behind the "
         "twins of a real hub by seconds, at worst minutes: run reads back"
     )
     if plan.reading is not None:
         yield f"reading all of them: {plan.reading}"
+
+
+def overlap_lines(overlaps: Iterable[Overlap]) -> Iterator[str]:
+    """The other jobs that may change some of the same devices."""
+    for other in overlaps:
+        both = "an unknown number of" if other.devices is None else f"{other.devices:,}"
+        same = f", which sets {', '.join(other.values)} too" if other.values else ""
+        who = f" of {other.operator}" if other.operator else ""
+        yield f"overlaps with {other.status} job {other.job_id}{who} on {both} devices{same}"
 
 
 def _classes(plan: Plan) -> Iterator[str]:

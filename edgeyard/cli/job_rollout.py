@@ -39,7 +39,7 @@ from edgeyard.cli.job_options import (
     job_of,
 )
 from edgeyard.cli.job_plan import check_plans_hub, rollout_of_plan
-from edgeyard.cli.job_render import print_line
+from edgeyard.cli.job_render import overlap_lines, print_line
 from edgeyard.cli.job_run import MANY_DEVICES, PATH_NOTE, Order, stopping
 from edgeyard.cli.job_status import JobStatus, now_and_then
 from edgeyard.cli.job_steps import ShownSteps
@@ -57,7 +57,7 @@ from edgeyard.cli.job_waves import (
     print_waves,
     waves_of,
 )
-from edgeyard.cli.render import Output
+from edgeyard.cli.render import Output, stdout
 from hub_tools.jobs.forecast import DIRECT
 from hub_tools.jobs.journal import Journal
 from hub_tools.jobs.paths import make_path
@@ -230,7 +230,13 @@ class RolloutOrder:
         async with AsyncExitStack() as stack:
             service = await stack.enter_async_context(self.target.service())
             found = await make_rollout_plan(
-                service, rollout, capacity=self.capacity, checked=checked, path=self.path, begins=time.time()
+                service,
+                rollout,
+                capacity=self.capacity,
+                checked=checked,
+                path=self.path,
+                begins=time.time(),
+                jobs=self.jobs,
             )
             if self.planned is not None:
                 check_drift(self.planned, found.plan.sketch, self.drift)
@@ -318,8 +324,11 @@ class RolloutOrder:
 
     def _show_plan(self, found: RolloutPlan) -> None:
         if self.lines:
-            return print_line({"event": "plan", **found.to_json()})
-        return print_waves(found)
+            print_line({"event": "plan", **found.to_json()})
+            return
+        print_waves(found)
+        for line in overlap_lines(found.plan.overlaps):
+            stdout.print(line, markup=False, soft_wrap=True)
 
 
 def check_waves(journal: Journal, verb: str) -> None:

@@ -17,10 +17,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from edgeyard.cli.exits import FAILED
 from edgeyard.cli.hubs import TargetHub, confirm_change
-from edgeyard.cli.job_render import describe, print_line, progress_text
+from edgeyard.cli.job_render import describe, overlap_lines, print_line, progress_text
 from edgeyard.cli.job_status import JobStatus
 from edgeyard.cli.render import print_note, stderr
 from hub_tools.cloud_to_device import CloudMessage, CloudToDevice
+from hub_tools.jobs.forecast import Plan
 from hub_tools.jobs.job import JobSpec
 from hub_tools.jobs.journal import Journal
 from hub_tools.jobs.paths import SendMessage, make_path
@@ -60,8 +61,15 @@ class Order:
         async with AsyncExitStack() as stack:
             service = await stack.enter_async_context(self.target.service())
             found = await make_plan(
-                service, self.spec, capacity=self.capacity, checked=self.checked, path=self.path, quick=True
+                service,
+                self.spec,
+                capacity=self.capacity,
+                checked=self.checked,
+                path=self.path,
+                quick=True,
+                jobs=self.jobs,
             )
+            self._tell_overlaps(found)
             self.agree(found.matched)
             status = JobStatus(storage_of(self.jobs, self.spec.job_id))
             stop = await stack.enter_async_context(stopping(status))
@@ -84,6 +92,12 @@ class Order:
             )
             status.write(report.to_json())
             return report
+
+    def _tell_overlaps(self, found: Plan) -> None:
+        if self.lines and found.overlaps:
+            print_line({"event": "overlaps", "overlaps": [each.to_json() for each in found.overlaps]})
+        elif found.overlaps:
+            print_note("\n".join(overlap_lines(found.overlaps)))
 
     def agree(self, matched: int) -> None:
         what = f"{describe(self.spec)} on {matched:,} devices"

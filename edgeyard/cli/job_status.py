@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hub_tools.jobs.journal import operator_name
+from hub_tools.jobs.journals import STATUS_NOTE
 from hub_tools.jobs.runner import JobProgress
 from hub_tools.jobs.storage import JobStorage
 
 __all__ = ["JobStatus", "Request", "now_and_then"]
 
 STATUS_EVERY_S = 0.5
-_STATUS, _STOP, _APPROVAL = "status", "stop", "approval"
+_STOP, _APPROVAL = "stop", "approval"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +46,11 @@ class JobStatus:
 
     def write(self, line: dict[str, Any]) -> None:
         """The last line of JSON that the run printed, or would have, in place of the one before."""
-        self._storage.put(_STATUS, json.dumps({**line, "at": time.time()}).encode())
+        self._storage.put(STATUS_NOTE, json.dumps({**line, "at": time.time()}).encode())
 
     def read(self) -> dict[str, Any] | None:
         """That line; None when no run of the job has said anything."""
-        return self._note(_STATUS)
+        return self._note(STATUS_NOTE)
 
     def ask_to_stop(self, request: Request) -> None:
         """Tell the run of the job to stop."""

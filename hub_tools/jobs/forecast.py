@@ -101,12 +101,15 @@ class Overlap:
 
     job_id: str
     status: str
+    operator: str = ""
+    """Who began it; "" for a job of which only the hub's job service knows."""
     devices: int | None
     values: tuple[str, ...]
 
     def to_json(self) -> Json:
         """As in the plan's file."""
-        return {"job": self.job_id, "status": self.status, "devices": self.devices, "values": list(self.values)}
+        who = {"job": self.job_id, "status": self.status, "operator": self.operator or None}
+        return {**who, "devices": self.devices, "values": list(self.values)}
 
 
 @dataclass(frozen=True, kw_only=True)

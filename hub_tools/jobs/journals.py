@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,12 +11,17 @@ from pathlib import Path
 from hub_tools.jobs.job import JobSpec
 from hub_tools.jobs.journal import FILE, JournalView
 from hub_tools.jobs.outcomes import DeviceState
-from hub_tools.jobs.rollout_states import NOTE
-from hub_tools.jobs.storage import Jobs
+from hub_tools.jobs.rollout import rollout_of
+from hub_tools.jobs.rollout_states import ENDED, NOTE
+from hub_tools.jobs.storage import Jobs, storage_of
 from hub_tools.service import Json
 from iot_core.errors import EdgeyardError
 
-__all__ = ["JournalSummary", "summaries"]
+__all__ = ["STATUS_NOTE", "JournalSummary", "summaries", "unended"]
+
+STATUS_NOTE = "status"
+"""The note beside a journal with the last line of JSON that a run of the job said."""
+UNDER_WAY = (DeviceState.PENDING, DeviceState.SCHEDULED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +40,15 @@ class JournalSummary:
     states: Mapping[DeviceState, int] = field(default_factory=dict)
     undone: int = 0
     fault: str = ""
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether devices are left that the job may still change, by whoever runs or resumes it."""
+        if self.spec is None or self.undone:
+            return False
+        if self.rollout:
+            return self.rollout not in ENDED
+        return not self.states or any(self.states.get(state) for state in UNDER_WAY)
 
     def to_json(self) -> Json:
         """For `--output json`."""
@@ -54,6 +69,23 @@ def summaries(jobs: Path | Jobs) -> list[JournalSummary]:
     """Every journal of a place, the newest first; StoreError where the place cannot be reached."""
     found = [_summary(jobs, job_id) for job_id in _job_ids(jobs)]
     return sorted(found, key=lambda each: (each.began, each.job_id), reverse=True)
+
+
+def unended(jobs: Path | Jobs) -> list[JournalSummary]:
+    """The jobs of a place that may go on, parts of rollouts left out; StoreError where the place cannot be reached.
+
+    Journals of jobs whose run said that it was over are not read: they may be many, and long.
+    """
+    seem = [job_id for job_id in _job_ids(jobs) if not rollout_of(job_id) and not _said_the_end(jobs, job_id)]
+    return [found for found in (_summary(jobs, job_id) for job_id in seem) if found.may_go_on]
+
+
+def _said_the_end(jobs: Path | Jobs, job_id: str) -> bool:
+    try:
+        line = json.loads(storage_of(jobs, job_id).get(STATUS_NOTE) or b"{}")
+    except ValueError:
+        return False
+    return line.get("event") == "report" and ("state" not in line or line["state"] in ENDED)
 
 
 def _job_ids(jobs: Path | Jobs) -> list[str]:

@@ -6,13 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from hub_tools.groups import EVERY_DEVICE
 from hub_tools.jobs.forecast import (
     ROW_BYTES,
     DeviceClass,
-    Overlap,
     Plan,
     fastest,
     forecast_paths,
@@ -20,12 +19,13 @@ from hub_tools.jobs.forecast import (
     forecast_reading,
 )
 from hub_tools.jobs.job import JobSpec, TwinPath
+from hub_tools.jobs.overlaps import find_overlaps
 from hub_tools.jobs.population import DeviceRow, Sketch, class_key, count, read_devices
+from hub_tools.jobs.storage import Jobs
 from hub_tools.jobs.throttles import Capacity, query_pace
 from hub_tools.jobs.timing import Timing
 from hub_tools.service import HubService, Json
-from iot_core.errors import EdgeyardError, HubError, InputError
-from iot_core.limits import QUERY_CHARACTERS
+from iot_core.errors import EdgeyardError, InputError
 
 __all__ = ["NoDeviceMatchesError", "PlanDriftError", "check_drift", "make_plan", "nobody", "offline_for", "read_plan"]
 
@@ -34,7 +34,6 @@ MILLION = 1_000_000
 OFFLINE_FOR = (("under an hour", 3_600.0), ("under a day", 86_400.0), ("under a week", 604_800.0))
 LONGER, NEVER = "a week or longer", "never seen"
 ACKNOWLEDGED, REPORTED, NONE = "acknowledged", "reported value", "none"
-UNENDED = ("running", "queued", "scheduled", "enqueued")
 LEAST_PAGE_ROWS = 100
 """Rows a page to reckon with when all fit on one that was not full."""
 
@@ -59,11 +58,13 @@ async def make_plan(
     timing: Timing | None = None,
     on_page: Callable[[int, int], None] = lambda seen, matched: None,
     on_row: Callable[[DeviceRow], None] = lambda row: None,
+    jobs: Path | Jobs | None = None,
 ) -> Plan:
     """The forecast; with `quick` from one page of devices. `capacity` None is a hub without throttles.
 
-    `on_row` gets each device that is read, with the value that it has of `tag`.
-    Raises NoDeviceMatchesError, InputError for a path that the job cannot take, and HubError.
+    `on_row` gets each device that is read, with the value that it has of `tag`; `jobs` are the journals among which
+    other jobs are looked for, beside the hub's own. Raises NoDeviceMatchesError, InputError for a path that the job
+    cannot take, and HubError.
     """
     timing = timing or Timing()
     started = timing.clock.monotonic()
@@ -83,7 +84,7 @@ async def make_plan(
     if survey.seen and not quick:
         matched = survey.seen
     plan = survey.plan(service.host_name, matched, capacity, checked)
-    plan = replace(plan, overlaps=await _overlaps(service, spec), read_s=timing.clock.monotonic() - started)
+    plan = replace(plan, overlaps=await find_overlaps(service, spec, jobs), read_s=timing.clock.monotonic() - started)
     return plan if path is None else replace(plan, path=plan.forecast_of(path).name)
 
 
@@ -243,40 +244,3 @@ def _convention(row: DeviceRow) -> str:
 
 def _scaled(counts: Counter[str], scale: float) -> Json:
     return {name: round(number * scale) for name, number in counts.most_common()}
-
-
-async def _overlaps(service: HubService, spec: JobSpec) -> tuple[Overlap, ...]:
-    """Jobs that have not ended and may take some of the same devices."""
-    found = []
-    for job in await service.list_jobs():
-        if job.get("status") not in UNENDED:
-            continue
-        condition = str(job.get("queryCondition") or EVERY_DEVICE)
-        devices = await _both(service, spec.where, condition)
-        if devices != 0:
-            values = tuple(sorted(set(map(str, spec.touched)) & _values_of(job)))
-            found.append(
-                Overlap(job_id=str(job.get("jobId")), status=str(job["status"]), devices=devices, values=values)
-            )
-    return tuple(found)
-
-
-async def _both(service: HubService, one: str, other: str) -> int | None:
-    """Devices that two conditions both match; None when that cannot be asked."""
-    conditions = [f"({each})" for each in (one, other) if each.strip() != EVERY_DEVICE]
-    if sum(map(len, conditions)) > QUERY_CHARACTERS - 100:
-        return None
-    try:
-        return await count(service, " AND ".join(conditions) or EVERY_DEVICE)
-    except (HubError, InputError):
-        return None
-
-
-def _values_of(job: Json) -> set[str]:
-    update = job.get("updateTwin") or {}
-    if not isinstance(update, dict):
-        return set()
-    tags, desired = update.get("tags") or {}, (update.get("properties") or {}).get("desired") or {}
-    if not tags and not desired:
-        return set()
-    return set(map(str, JobSpec(where=EVERY_DEVICE, tags=tags, desired=desired).touched))

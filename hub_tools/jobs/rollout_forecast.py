@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from hub_tools.jobs.cohort_tags import tag_paths
@@ -19,6 +20,7 @@ from hub_tools.jobs.gates import meaning
 from hub_tools.jobs.planning import make_plan, offline_for
 from hub_tools.jobs.population import DeviceRow, count
 from hub_tools.jobs.rollout import Rollout
+from hub_tools.jobs.storage import Jobs
 from hub_tools.jobs.throttles import Capacity, Step, Throttle
 from hub_tools.jobs.timing import Timing
 from hub_tools.service import HubService, Json
@@ -149,6 +151,7 @@ async def make_rollout_plan(
     begins: float | None = None,
     timing: Timing | None = None,
     on_page: Callable[[int, int], None] = lambda seen, matched: None,
+    jobs: Path | Jobs | None = None,
 ) -> RolloutPlan:
     """The forecast of a rollout, from all its devices. Raises what `make_plan` raises, and InputError for a path that
     the waves cannot go by.
@@ -166,6 +169,7 @@ async def make_rollout_plan(
         timing=timing,
         on_page=on_page,
         on_row=lambda row: seen.append(_Seen.of(row, now)),
+        jobs=jobs,
     )
     tagged = await count(service, f"is_defined(tags.{rollout.tag})") if rollout.tag else 0
     return _Forecast(plan, rollout, seen, begins).make(tagged)

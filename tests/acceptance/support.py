@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
@@ -21,6 +22,7 @@ from local_hub.home import HubHome
 PROJECT = Path(__file__).resolve().parents[2]
 HUB_PORTS = (8883, 5671, 8443, 443)
 START_S = 20.0
+LOG_NAME_CHARACTERS = 100
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", LIKE_AZURE_VARIABLE)
 """Of the environment of the tests."""
 
@@ -68,6 +70,7 @@ def edgeyard(home: Path, *arguments: str, timeout: float = 50.0) -> subprocess.C
 
 
 T = TypeVar("T")
+_logs = itertools.count(1)
 
 
 def eventually(look: Callable[[], T], *, within_s: float = 20.0) -> T:
@@ -83,7 +86,8 @@ class Process:
     """A long-running `edgeyard` command; `line` is the one with which it said that it is ready."""
 
     def __init__(self, home: Path, *arguments: str, until: str) -> None:
-        self._log = home / f"{re.sub('[^a-z0-9]+', '-', ' '.join(arguments))}.log"
+        name = re.sub("[^a-z0-9]+", "-", " ".join(arguments))[:LOG_NAME_CHARACTERS]
+        self._log = home / f"{name}-{next(_logs)}.log"
         with self._log.open("w") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "edgeyard", *arguments],
