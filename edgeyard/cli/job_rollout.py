@@ -131,7 +131,7 @@ def rollout(
 
     Example: edgeyard job rollout --all --desired reportingInterval=2 --canary 5 --bake 30m --abort-if "5% of 20"
 
-    Exit codes: 0 all followed, 1 failed, 2 wrong use, 3 it stands still or some devices did not follow.
+    Exit codes: 0 all followed, 1 aborted or none followed, 2 wrong use, 3 it stands still or some did not follow.
     """
     job_values = (where, group, every or None, desired, tag, confirm, expires, between, tz, reason, no_wait or None)
     wave_values = (canary, waves, bake, require, abort_if, approve or None, rate, salt, cohort_tag)
@@ -204,7 +204,7 @@ def rollout(
             report = run_async(order.begin(planned, check_values(planned.spec, schema)))
     print_rollout_report(report, lines=order.lines)
     if not report.complete:
-        raise typer.Exit(PARTLY if report.partly and report.state is not RolloutState.ABORTED else FAILED)
+        raise typer.Exit(PARTLY if report.partly else FAILED)
 
 
 @dataclass(frozen=True, kw_only=True)

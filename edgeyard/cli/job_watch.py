@@ -135,7 +135,7 @@ async def _watch_run(status: JobStatus, job_id: str, *, lines: bool) -> int:
         stdout.print(f"{job_id}: {matched:,} devices: {text}{f'; {place}{why}' if why else ''}", markup=False)
     if line.get("complete"):
         return DONE
-    return PARTLY if any(states.get(state) for state in ("acknowledged", "written", "skipped")) else FAILED
+    return PARTLY if line.get("partly") else FAILED
 
 
 async def _watch_hub(target: TargetHub, job_id: str, *, lines: bool) -> int:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
+from hub_tools.jobs.acknowledgement import follow
 from hub_tools.jobs.job import JobSpec
 from hub_tools.jobs.journal import Journal, Standing
 from hub_tools.jobs.outcomes import DeviceState, Outcome, Tally
 from hub_tools.jobs.paths import Path
 from hub_tools.jobs.population import DeviceRow, id_conditions, read_devices
 from hub_tools.jobs.runner import GONE, HOLDS, SECTION_VERSION, JobProgress, JobReport, Noted, Remaining, carry_on
-from hub_tools.jobs.throttles import Capacity
+from hub_tools.jobs.throttles import Capacity, query_pace
 from hub_tools.jobs.timing import Timing
 from hub_tools.jobs.twins import read_twins
 from hub_tools.service import HubService
@@ -46,13 +47,17 @@ async def resume_job(
     stop: asyncio.Event | None = None,
     timing: Timing | None = None,
 ) -> JobReport:
-    """Finishes the journal's job; with `retry` devices that failed, refused or stayed silent get their change again.
+    """Finishes the journal's job; with `retry` devices that failed, refused or stayed silent get their change again,
+    but for those that have acknowledged it since.
 
     Raises what `runner.run_job` raises once it writes.
     """
     journal.note("retry" if retry else "resume")
     journal.sync()
-    remaining = await _remaining(service, journal, retry=retry, capacity=capacity, timing=timing or Timing())
+    timing = timing or Timing()
+    if retry and journal.head.spec.awaits:
+        await _hear_the_late(service, journal, plain=plain, capacity=capacity, timing=timing)
+    remaining = await _remaining(service, journal, retry=retry, capacity=capacity, timing=timing)
     return await carry_on(
         service,
         journal.head.spec,
@@ -66,6 +71,20 @@ async def resume_job(
         stop=stop,
         timing=timing,
     )
+
+
+async def _hear_the_late(
+    service: HubService, journal: Journal, *, plain: bool, capacity: Capacity | None, timing: Timing
+) -> None:
+    """Note the devices that said no, or nothing in time, and have said yes since."""
+    spec, unheard = journal.head.spec, (DeviceState.REFUSED, DeviceState.TIMED_OUT)
+    names = {name for name, standing in journal.standings().items() if standing.state in unheard}
+    pace, versions = query_pace(capacity, timing), noted_versions(journal, names)
+    async for outcomes in follow(service, spec, versions, timeout_s=0.0, plain=plain, timing=timing, pace=pace):
+        for outcome in outcomes:
+            if outcome.state is DeviceState.ACKNOWLEDGED:
+                journal.outcome(outcome.device_id, outcome.state)
+    journal.sync()
 
 
 async def _remaining(

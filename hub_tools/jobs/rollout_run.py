@@ -106,8 +106,11 @@ class RolloutReport:
 
     @property
     def partly(self) -> bool:
-        """Whether any device has the change."""
-        return any(self.states.get(state, 0) for state in (*_GOOD, DeviceState.WRITTEN))
+        """Whether it stands still, to go on later, or is over and some of the devices have the change."""
+        if self.state in ENDED:
+            some = any(self.states.get(state, 0) for state in (*_GOOD, DeviceState.WRITTEN))
+            return self.state is RolloutState.DONE and some
+        return True
 
     def to_json(self) -> Json:
         """The last line of `--output json`."""
@@ -121,6 +124,7 @@ class RolloutReport:
             "matched": self.matched,
             "states": {state.value: number for state, number in self.states.items() if number},
             "complete": self.complete,
+            "partly": self.partly,
         }
 
 
@@ -190,6 +194,8 @@ class _Run:
         self.step = Step.from_json(journal.last(NOTE))
         self.order: list[str] = []
         self.targets: list[int] = []
+        self.held: Mapping[str, DeviceState] | None = None
+        """The devices of the wave as they were when a gate held it, where this run goes on from there."""
         self.too_many = ""
 
     @property
@@ -207,8 +213,12 @@ class _Run:
             case RolloutState.PLANNED:
                 self.journal.note(PLAN_NOTE, **self.rollout.to_json())
                 self._go(RolloutEvent.BEGIN_TAGGING if self.rollout.tag else RolloutEvent.BEGIN)
-            case RolloutState.PAUSED | RolloutState.HELD:
+            case RolloutState.PAUSED:
                 self._go(RolloutEvent.RESUME)
+            case RolloutState.HELD:
+                self.held = self._wave_states()
+                followed = all(state in _GOOD for state in self.held.values())
+                self._go(RolloutEvent.RESUME if followed else RolloutEvent.RETRY)
         while (work := self._work()) is not None:
             await work()
         return self._report()
@@ -305,7 +315,8 @@ class _Run:
             self._go(RolloutEvent.PAUSE, cause=stopped)
         else:
             done = self.last_wave and not self.rollout.listens
-            bake_s = 0.0 if done or not states else self.rollout.bake_s
+            bake_s = 0.0 if done or not states or states == self.held else self.rollout.bake_s
+            self.held = None
             self._go(RolloutEvent.WAVE_ENDED, until=self.timing.clock.now() + bake_s)
 
     async def _bake(self) -> None:
@@ -327,10 +338,17 @@ class _Run:
             self._go(RolloutEvent.GATES_PASSED, wave=self.step.wave + 1, begun=len(self.journal.standings()))
 
     async def _wave(self) -> str:
-        """Write to the devices of the wave that have not been; why that came to no end, or ""."""
-        if any(state not in FINAL for state in self._wave_states().values()):
+        """Write to the devices of the wave that have not been, and again to those that did not follow where a gate held
+        it; why that came to no end, or "".
+        """
+        if self.held is not None or any(state not in FINAL for state in self._wave_states().values()):
             report = await resume_job(
-                self.service, self.journal, self._way(), on_progress=self._watch({}), **self._options()
+                self.service,
+                self.journal,
+                self._way(),
+                retry=self.held is not None,
+                on_progress=self._watch({}),
+                **self._options(),
             )
             if report.stopped:
                 return report.stopped

@@ -46,6 +46,7 @@ class RolloutEvent(StrEnum):
     GATE_FAILED = "gate failed"
     PAUSE = "pause"
     RESUME = "resume"
+    RETRY = "retry"
 
 
 _S, _E = RolloutState, RolloutEvent
@@ -66,9 +67,12 @@ TRANSITIONS: Mapping[tuple[RolloutState, RolloutEvent], RolloutState | None] = {
     (_S.JUDGING, _E.GATE_FAILED): _S.HELD,
     (_S.JUDGING, _E.PAUSE): _S.PAUSED,
     (_S.HELD, _E.RESUME): _S.JUDGING,
+    (_S.HELD, _E.RETRY): _S.RUNNING,
     (_S.PAUSED, _E.RESUME): None,
 }
-"""None: back to the state in which it was paused. A held rollout is judged again when somebody goes on with it."""
+"""None: back to the state in which it was paused. A held rollout is judged again when somebody goes on with it, after a
+retry where devices of its wave have not followed.
+"""
 
 ENDED = frozenset({RolloutState.DONE, RolloutState.ABORTED})
 """States from which nothing leads on."""

@@ -166,6 +166,7 @@ class JobReport:
             "states": {state.value: self.tally.counts[state] for state in DeviceState if self.tally.counts[state]},
             "causes": causes,
             "complete": self.complete,
+            "partly": self.partly,
             "stopped": self.stopped or None,
             "seconds": round(self.seconds, 3),
         }

@@ -61,6 +61,10 @@ class FakeHub:
         if not desired:
             return
         self.desired[name] = self.desired[name].patched(desired, iso(0))
+        self.answer(name, desired)
+
+    def answer(self, name: str, desired: Json) -> None:
+        """What the device says to settings of the version that is in force, at once or later."""
         said = self.answers[name]
         if said is None or not self.connected[name]:
             return

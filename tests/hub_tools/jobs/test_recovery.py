@@ -136,6 +136,19 @@ async def test_retry_is_for_those_that_failed_and_no_others(tmp_path: Path) -> N
     assert [call for call in hub.calls if call.startswith("patch")] == ["patch d3", "patch d4"]
 
 
+async def test_retry_writes_nothing_to_those_that_have_said_yes_since(tmp_path: Path) -> None:
+    hub = FakeHub(*DEVICES)
+    hub.answers |= {"d3": "out of range", "d4": None, "d5": None}
+    await done(hub, tmp_path)
+    hub.answers |= {"d3": "ok", "d4": "ok"}
+    hub.calls.clear()
+    for name in ("d3", "d4"):
+        hub.answer(name, SPEC.desired)
+    report = await resume(hub, tmp_path, retry=True)
+    assert [call for call in hub.calls if call.startswith("patch")] == ["patch d5"]
+    assert (report.count(DeviceState.ACKNOWLEDGED), report.count(DeviceState.TIMED_OUT)) == (4, 1)
+
+
 async def test_what_was_written_a_second_time_is_still_undone(tmp_path: Path) -> None:
     hub = FakeHub(*DEVICES)
     hub.answers["d1"] = "no"

@@ -80,6 +80,36 @@ async def test_a_gate_holds_the_rollout_until_it_is_met(tmp_path: Path) -> None:
     assert (await carry_out(hub, tmp_path, rollout)).state is RolloutState.DONE
 
 
+@pytest.mark.parametrize("said", ["too low", None])
+async def test_whoever_goes_on_where_devices_did_not_follow_gives_them_the_change_again(
+    tmp_path: Path, said: str | None
+) -> None:
+    hub = fleet()
+    hub.answers = dict.fromkeys(hub.answers, said)
+    rollout = ROLLOUT.require("acknowledged >= 100%")
+    held = await carry_out(hub, tmp_path, rollout)
+    assert (held.state, held.partly, have_it(hub)) == (RolloutState.HELD, True, 2)
+    hub.answers = dict.fromkeys(hub.answers, "ok")
+    report = await carry_out(hub, tmp_path, rollout)
+    assert (report.state, report.complete) == (RolloutState.DONE, True)
+    written = Counter(call for call in hub.calls if call.startswith("patch"))
+    assert Counter(written.values()) == {1: 8, 2: 2}
+
+
+async def test_a_wave_that_is_held_bakes_again_only_where_a_device_has_followed(tmp_path: Path) -> None:
+    hub = fleet()
+    hub.answers = dict.fromkeys(hub.answers, "too low")
+    rollout = ROLLOUT.require("acknowledged >= 100%").bake("30m")
+    clock, timing = by_hand()
+    await carry_out(hub, tmp_path, rollout, timing=timing)
+    baked = clock.monotonic()
+    assert (await carry_out(hub, tmp_path, rollout, timing=timing)).state is RolloutState.HELD
+    assert clock.monotonic() - baked < 60
+    hub.answers = dict.fromkeys(hub.answers, "ok")
+    assert (await carry_out(hub, tmp_path, rollout, timing=timing)).state is RolloutState.DONE
+    assert clock.monotonic() - baked >= 2 * 1800, "after the first wave again, and after the second"
+
+
 async def test_too_many_failures_end_it_for_good(tmp_path: Path) -> None:
     hub = fleet()
     hub.answers = dict.fromkeys(hub.answers, "too low")
