@@ -6,10 +6,12 @@ edgeyard up
 
 from __future__ import annotations
 
+from aggregator import aggregator
 from base import base, replay
 from images import images_of
 from scorer import emotion, gpu, scorer
 from sentiment import sentiment
+from trigger import trigger
 
 from hub_tools.groups import Group
 from hub_tools.stacks.program import Stack
@@ -31,5 +33,7 @@ def program(stack: Stack) -> None:
     stack.add(scorer(able("temperatures"), image_of, source))
     stack.add(emotion(able("faces"), image_of))
     stack.add(gpu(able("temperatures") & Group("gpu", "tags.gpu = true"), image_of))
+    stack.add(aggregator(able("windows"), image_of, source))
+    stack.add(trigger(able("alerts"), image_of, source))
     stack.output("devices", devices.condition)
     stack.output("scorerImage", image_of("scorer"))

@@ -28,12 +28,12 @@ TEMPLATE, TABLE, FRAME = "deployment.template.json", "edgeyard.toml", "modules/c
 GPU_FILE = "Dockerfile.gpu.amd64"
 IMAGES = "[engine.process.images]"
 FIRST_PORT = 5002
-"""5000 and 5001 are those of the sentiment container and the scorer."""
+"""Below are those of the sentiment container and the scorer."""
 SOURCE = "replay/temperature"
 LEAF_DEVICES = "/messages/* WHERE NOT IS_DEFINED($connectionModuleId)"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,28}[a-z0-9]|[a-z]")
 _SOURCE = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9_*-]+")
-_PORT = re.compile(r"\b(\d{4,5})/tcp")
+_PORT = re.compile(r'"(\d{4,5})(?:/tcp)?"')
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _OWN_IMPORTS = re.compile(r"(?:^from modules\..*\n)+", re.MULTILINE)
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from device.settings import SettingsSession, TwinSettings
 from hub_tools.manifests import Module
 from hub_tools.stacks.opening import OpenedStack, open_stack
 from hub_tools.stacks.preview import ClassPreview, Preview, compute_preview
 from hub_tools.stacks.world import World
 from iot_core.manifest.findings import Severity
+from modules.aggregator.settings import AggregatorSettings
+from modules.scorer.settings import ScorerSettings
+from modules.sentiment.settings import SentimentSettings
+from modules.trigger.settings import TriggerSettings
 
 FILE = Path(__file__).resolve().parents[2] / "deployments" / "stack.py"
+EVERYTHING = dict.fromkeys(("texts", "temperatures", "faces", "gpu", "windows", "alerts"), True)
 
 
 def opened(environment: str = "dev") -> OpenedStack:
@@ -34,18 +43,17 @@ def module(layer: str, name: str, environment: str = "dev") -> Module:
 
 
 def test_each_ability_brings_its_modules() -> None:
-    everything = {"texts": True, "temperatures": True, "faces": True, "gpu": True}
-    found = preview({}, {"texts": True}, {"temperatures": True}, everything)
+    found = preview({}, {"texts": True}, {"temperatures": True}, EVERYTHING)
     assert {item.devices: added(item) for item in found.classes} == {
         ("d0",): {"replay"},
         ("d1",): {"replay", "sentiment", "sentiment-container"},
         ("d2",): {"replay", "scorer"},
-        ("d3",): {"replay", "sentiment", "sentiment-container", "scorer", "emotion"},
+        ("d3",): {"replay", "sentiment", "sentiment-container", "scorer", "emotion", "aggregator", "trigger"},
     }
 
 
 def test_nothing_stands_in_the_way_of_it() -> None:
-    found = preview({"texts": True, "temperatures": True, "faces": True, "gpu": True})
+    found = preview(EVERYTHING)
     assert [finding for finding in found.findings if finding.severity is not Severity.INFO] == []
 
 
@@ -59,6 +67,31 @@ def test_a_gpu_runs_the_scorers_other_image_with_all_gpus() -> None:
     assert accelerated.image.endswith("-gpu.amd64")
     assert accelerated.options.device_requests[0]["Count"] == -1
     assert accelerated.options.port_bindings == module("scorer", "scorer").options.port_bindings
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("sentiment", SentimentSettings),
+        ("scorer", ScorerSettings),
+        ("emotion", ScorerSettings),
+        ("aggregator", AggregatorSettings),
+        ("trigger", TriggerSettings),
+    ],
+)
+def test_each_module_takes_the_settings_that_its_layer_gives(name: str, settings: type[TwinSettings]) -> None:
+    desired = module(name, name).desired
+    assert desired is not None
+    session = SettingsSession(settings)
+    answers = session.apply({**desired, "$version": 1}).reported
+    assert {key: answers[key]["ac"] for key in desired} == dict.fromkeys(desired, 200)
+
+
+@pytest.mark.parametrize(("name", "variable"), [("aggregator", "AGGREGATOR_STATE"), ("trigger", "TRIGGER_DATA")])
+def test_what_a_module_keeps_on_disk_outlives_its_container(name: str, variable: str) -> None:
+    dockerfile = (FILE.parents[1] / "modules" / name / "Dockerfile.amd64").read_text()
+    [folder] = re.findall(rf"^ENV {variable}=(\S+)$", dockerfile, re.MULTILINE)
+    assert module(name, name).options.document["HostConfig"]["Binds"] == [f"{name}:{folder}"]
 
 
 def test_production_has_its_own_hub_registry_and_vault() -> None:

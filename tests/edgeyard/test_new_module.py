@@ -94,7 +94,7 @@ def test_the_rest_of_the_template_is_written_as_it_was(grown: Path) -> None:
 def test_the_engine_table_and_the_images_know_them(grown: Path) -> None:
     images = tomllib.loads((grown / "edgeyard.toml").read_text())["engine"]["process"]["images"]
     assert images["edgeyard/pressure"] == ["{python}", "-m", "modules.pressure"]
-    assert "{port:5002/tcp}" in images[f"edgeyard/{LONG}"]
+    assert "{port:5003/tcp}" in images[f"edgeyard/{LONG}"]
     names = [module.name for module in MODULES]
     builds = plan_builds(grown / "deployment.template.json", modules=names, variables=VARIABLES)
     assert [(build.module, build.platform) for build in builds] == [

@@ -109,7 +109,7 @@ def container(found: dict[tuple[str, str], dict[str, Any]], name: str) -> dict[s
 
 def test_compose_reads_this_projects_template(template: Source, tmp_path: Path) -> None:
     read = composed(to_compose(template).text, tmp_path, TEXT_ANALYTICS_KEY="k", TEXT_ANALYTICS_BILLING="b")
-    assert set(read["services"]) == {"sentiment-container", "sentiment", "scorer", "replay"}
+    assert set(read["services"]) == {"sentiment-container", "sentiment", "scorer", "emotion", "replay"}
     assert read["services"]["sentiment-container"]["environment"]["ApiKey"] == "k"
     scorer = read["services"]["scorer"]
     assert scorer["image"] == "edgeyard/scorer:0.1.0-arm64v8"
@@ -193,7 +193,7 @@ def test_a_cluster_gets_the_whole_template(template: Source) -> None:
     assert "replicas" not in found["Deployment", "scorer"]["spec"]
     assert found["HorizontalPodAutoscaler", "scorer"]["spec"]["maxReplicas"] > 1
     hosts = [rule["host"] for rule in found["Ingress", "deployment"]["spec"]["rules"]]
-    assert hosts == ["sentiment-container.edge.example.com", "scorer.edge.example.com"]
+    assert hosts == [f"{name}.edge.example.com" for name in ("sentiment-container", "scorer", "emotion")]
 
 
 def test_a_cluster_gets_limits_gpus_volumes_and_secrets(source: Source) -> None:
