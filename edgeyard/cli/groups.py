@@ -10,7 +10,7 @@ import typer
 from edgeyard.cli.aliases import like_az
 from edgeyard.cli.hubs import HomeOption, HubOption, TargetHub, find_hub, run_async
 from edgeyard.cli.render import Output, print_json, print_note, print_table
-from edgeyard.cli.selection import GROUPS_FILE, named_group
+from edgeyard.cli.selection import GROUPS_FILE, GroupsFileOption, named_group
 from hub_tools.devices import Count, count_by, count_groups
 from hub_tools.groups import EVERY_DEVICE, read_groups
 
@@ -18,7 +18,6 @@ __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Groups of devices: tag queries with names, kept in a file.")
 
-FileOption = Annotated[Path, typer.Option("--file", metavar="FILE", help="File of groups.")]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="Table for people, JSON for machines.")]
 BAR = 40
 """Characters of the longest bar."""
@@ -27,16 +26,16 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 @app.command("list")
-def list_groups(file: FileOption = GROUPS_FILE, output: OutputOption = Output.TABLE) -> None:
+def list_groups(groups: GroupsFileOption = GROUPS_FILE, output: OutputOption = Output.TABLE) -> None:
     """List the groups of the file with their conditions.
 
-    Example: edgeyard groups list --file groups.yaml
+    Example: edgeyard groups list --groups groups.yaml
     """
-    groups = read_groups(file).values()
+    found = read_groups(groups).values()
     if output is Output.JSON:
-        print_json([{"name": group.name, "condition": group.condition} for group in groups])
+        print_json([{"name": group.name, "condition": group.condition} for group in found])
     else:
-        print_table(("GROUP", "CONDITION"), ((group.name, group.condition) for group in groups))
+        print_table(("GROUP", "CONDITION"), ((group.name, group.condition) for group in found))
 
 
 @app.command(cls=like_az())
@@ -46,7 +45,7 @@ def show(
         str | None,
         typer.Option(metavar="TAG", help="Count by this tag's values, as tags.floor.", show_default=False),
     ] = None,
-    file: FileOption = GROUPS_FILE,
+    groups: GroupsFileOption = GROUPS_FILE,
     output: OutputOption = Output.TABLE,
     hub: HubOption = None,
     home: HomeOption = None,
@@ -55,7 +54,7 @@ def show(
 
     Example: edgeyard groups show office --by tags.floor
     """
-    counts = run_async(_counts(find_hub(hub, home=home), name, by, file))
+    counts = run_async(_counts(find_hub(hub, home=home), name, by, groups))
     if output is Output.JSON:
         print_json([{"value": count.value, "devices": count.devices} for count in counts])
         return

@@ -16,6 +16,8 @@ from edgeyard.cli.aliases import like_az
 from edgeyard.cli.hubs import HomeOption, HubOption, TargetHub, find_hub, run_async
 from edgeyard.cli.rows import RowTable
 from hub_tools.devices.record import flat
+from iot_core.errors import HubError
+from iot_core.query import parse
 
 __all__ = ["QueryCommand", "query"]
 
@@ -42,6 +44,8 @@ def query(
 ) -> None:
     """Run a query in the IoT Hub query language, page after page, and print the rows as they come.
 
+    A query that the hub refuses is read here too, to say where it is wrong.
+
     Example: edgeyard query "SELECT deviceId, tags.building FROM devices WHERE tags.building = 'B1'"
     """
     run_async(_PRINTERS[output](_pages(find_hub(hub, home=home), text, top)))
@@ -51,11 +55,17 @@ async def _pages(target: TargetHub, text: str, top: int | None) -> AsyncIterator
     """Pages with `top` rows in all; no page is fetched for rows that nobody wants."""
     left = top
     async with target.service() as service:
-        async for page in service.query_pages(text, page_size=min(PAGE_ROWS, top or PAGE_ROWS)):
-            rows = page.rows if left is None else page.rows[:left]
-            yield rows
-            if left is not None and (left := left - len(rows)) <= 0:
-                return
+        try:
+            async for page in service.query_pages(text, page_size=min(PAGE_ROWS, top or PAGE_ROWS)):
+                rows = page.rows if left is None else page.rows[:left]
+                yield rows
+                if left is not None and (left := left - len(rows)) <= 0:
+                    return
+        except HubError as error:
+            # A hub says "BadRequest" and no more.
+            if error.name == "ArgumentInvalid":
+                parse(text)
+            raise
 
 
 async def _print_table(pages: AsyncIterator[list[dict[str, Any]]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,6 +35,8 @@ MILLION = 1_000_000
 OFFLINE_FOR = (("under an hour", 3_600.0), ("under a day", 86_400.0), ("under a week", 604_800.0))
 LONGER, NEVER = "a week or longer", "never seen"
 ACKNOWLEDGED, REPORTED, NONE = "acknowledged", "reported value", "none"
+_BARE = re.compile(r"(?:=|<>|[<>])\s*([A-Za-z_]\w*)\s*(?=$|\)|\bAND\b|\bOR\b)", re.IGNORECASE)
+_CONSTANTS = ("true", "false", "null")
 LEAST_PAGE_ROWS = 100
 """Rows a page to reckon with when all fit on one that was not full."""
 
@@ -70,9 +73,7 @@ async def make_plan(
     started = timing.clock.monotonic()
     matched = await count(service, spec.where)
     if not matched:
-        raise NoDeviceMatchesError(
-            f'No device matches: {spec.where}. Look with: edgeyard query "SELECT * FROM devices"'
-        )
+        raise NoDeviceMatchesError(nobody(spec))
     survey = _Survey(spec, timing.clock.now())
     async for page in read_devices(service, spec, pace=query_pace(capacity, timing), tag=tag):
         for row in page.rows:
@@ -89,8 +90,10 @@ async def make_plan(
 
 
 def nobody(spec: JobSpec) -> str:
-    """What is said when no device matches."""
-    return f'No device matches: {spec.where}. Look with: edgeyard query "SELECT * FROM devices"'
+    """What is said when no device matches; a word that stands where a text was probably meant is named."""
+    bare = next((word for word in _BARE.findall(spec.where) if word.lower() not in _CONSTANTS), "")
+    quotes = f"{bare} is the name of a property, the text would be '{bare}'. " if bare else ""
+    return f'No device matches: {spec.where}. {quotes}Look with: edgeyard query "SELECT * FROM devices"'
 
 
 def read_plan(document: Json) -> tuple[JobSpec, Sketch, Json]:

@@ -100,6 +100,18 @@ async def test_nobody_is_no_plan() -> None:
         await plan_of(FakeHub("d1"))
 
 
+@pytest.mark.parametrize("where", ["tags.building = B1", "(tags.floor > 3 AND tags.building <> B1)"])
+async def test_a_word_without_quotes_is_named_where_nothing_matches(where: str) -> None:
+    with pytest.raises(NoDeviceMatchesError, match=r"B1 is the name of a property, the text would be 'B1'"):
+        await plan_of(building("d1"), JobSpec(where=where, desired={"rate": 5}))
+
+
+async def test_a_constant_is_no_text_without_quotes() -> None:
+    with pytest.raises(NoDeviceMatchesError) as caught:
+        await plan_of(building("d1"), JobSpec(where="tags.on = true OR tags.on = NULL", desired={"rate": 5}))
+    assert "name of a property" not in str(caught.value)
+
+
 async def test_reading_keeps_to_the_pace_of_the_tier() -> None:
     hub = building(*(f"d{number:02}" for number in range(20)))
     hub.page_rows = 1
