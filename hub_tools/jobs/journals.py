@@ -85,6 +85,8 @@ def _said_the_end(jobs: Path | Jobs, job_id: str) -> bool:
         line = json.loads(storage_of(jobs, job_id).get(STATUS_NOTE) or b"{}")
     except ValueError:
         return False
+    if not isinstance(line, dict):
+        return False
     return line.get("event") == "report" and ("state" not in line or line["state"] in ENDED)
 
 

@@ -195,7 +195,7 @@ class _Run:
         self.order: list[str] = []
         self.targets: list[int] = []
         self.held: Mapping[str, DeviceState] | None = None
-        """The devices of the wave as they were when a gate held it, where this run goes on from there."""
+        """The devices of the wave as they were when a gate held it, while this run has some of them tried again."""
         self.too_many = ""
 
     @property
@@ -216,9 +216,12 @@ class _Run:
             case RolloutState.PAUSED:
                 self._go(RolloutEvent.RESUME)
             case RolloutState.HELD:
-                self.held = self._wave_states()
-                followed = all(state in _GOOD for state in self.held.values())
-                self._go(RolloutEvent.RESUME if followed else RolloutEvent.RETRY)
+                states = self._wave_states()
+                if all(state in _GOOD for state in states.values()):
+                    self._go(RolloutEvent.RESUME)
+                else:
+                    self.held = states
+                    self._go(RolloutEvent.RETRY)
         while (work := self._work()) is not None:
             await work()
         return self._report()

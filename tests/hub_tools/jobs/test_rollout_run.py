@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from hub_tools.jobs.cohorts import ranked
 from hub_tools.jobs.job import JobSpec
 from hub_tools.jobs.journal import Journal, JournalView
 from hub_tools.jobs.paths import make_path
@@ -94,6 +95,20 @@ async def test_whoever_goes_on_where_devices_did_not_follow_gives_them_the_chang
     assert (report.state, report.complete) == (RolloutState.DONE, True)
     written = Counter(call for call in hub.calls if call.startswith("patch"))
     assert Counter(written.values()) == {1: 8, 2: 2}
+
+
+async def test_failures_of_an_earlier_wave_that_passed_are_not_tried_again(tmp_path: Path) -> None:
+    hub = fleet()
+    rollout = ROLLOUT.require("is_defined(tags.fine)")
+    canary = ranked(list(hub.desired), ROLLOUT.cohort_salt)[:2]
+    hub.answers[canary[0]] = "too low"
+    hub.tags |= {name: {"fine": True} for name in canary}
+    held = await carry_out(hub, tmp_path, rollout)
+    assert (held.state, held.wave) == (RolloutState.HELD, 2)
+    hub.tags = {name: {"fine": True} for name in hub.tags}
+    assert (await carry_out(hub, tmp_path, rollout)).state is RolloutState.DONE
+    written = Counter(call for call in hub.calls if call.startswith("patch"))
+    assert set(written.values()) == {1}
 
 
 async def test_a_wave_that_is_held_bakes_again_only_where_a_device_has_followed(tmp_path: Path) -> None:
