@@ -14,6 +14,7 @@ from edgeyard.cli.selection import GROUPS_FILE, GroupOption, GroupsFileOption, W
 from hub_tools.assignments import parse_assignments
 from hub_tools.groups import EVERY_DEVICE
 from hub_tools.service import HubService
+from iot_core.clock import UNSET_TIME
 from iot_core.connection_string import ConnectionString
 from iot_core.errors import HubError, InputError
 from iot_core.identity import Identity
@@ -111,6 +112,8 @@ def _text(value: Any) -> str:
         return " ".join(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, str) and value.removesuffix("Z") == UNSET_TIME.removesuffix("Z"):
+        return "never"
     return "" if value is None else str(value)
 
 

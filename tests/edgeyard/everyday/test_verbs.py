@@ -73,7 +73,9 @@ def test_a_device_is_shown_without_its_keys(yard: Command) -> None:
     assert shown.json["modules"] == ["$edgeAgent", "$edgeHub"]
     key = yard("devices", "connection-string", "e1").out.partition("SharedAccessKey=")[2].strip()
     assert len(key) == 44
-    assert key not in shown.out + yard("devices", "show", "e1").out
+    table = yard("devices", "show", "e1").out
+    assert key not in shown.out + table
+    assert ["lastActivityTime", "never"] in [line.split() for line in table.splitlines()]
 
 
 def test_a_connection_string_is_that_of_a_device_or_names_the_modules(yard: Command, hub: RunningHub) -> None:
