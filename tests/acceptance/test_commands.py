@@ -66,7 +66,7 @@ def test_hub_env_exports_what_sdks_need(hub: RunningHub) -> None:
         (("devices", "show", "nobody"), ("nobody",)),
         (("device", "run", "nobody"), ("nobody",)),
         (("edge", "run", "nobody"), ("nobody",)),
-        (("query", "SELECT * FROM nowhere"), ("ArgumentInvalid",)),
+        (("query", "SELECT * FROM nowhere"), ("FROM takes devices", "nowhere")),
         (("query", "SELECT * FROM devices", "--hub", "HostName=x"), ("connection string",)),
         (("job", "run", "--where", "tags.a = 1", "--desired", "noValue"), ("NAME=VALUE",)),
         (("edge", "set-modules", "--device", "nobody", "no-such-file.json"), ("no-such-file.json",)),
