@@ -184,6 +184,15 @@ async def test_what_could_not_be_removed_is_named(hubs: tuple[RunningHub, Runnin
             await Probe(side(hubs[0], OtherHub(service, keeps)), "own").run([stays])
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C interrupts, though what a shell starts in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("at", MOMENTS)
 def test_ctrl_c_leaves_nothing_behind(hubs: tuple[RunningHub, RunningHub], at: tuple[str, str]) -> None:
     async def compare() -> None:
