@@ -11,9 +11,8 @@ from typing import Literal
 from hub_tools.jobs.outcomes import DeviceState
 from hub_tools.jobs.population import PAGE, id_conditions
 from hub_tools.jobs.telemetry_gate import Events, TelemetryGate, parse_telemetry_gate
-from hub_tools.monitor import MonitorError
 from hub_tools.service import HubService, Json
-from iot_core.errors import InputError, QueryError
+from iot_core.errors import EdgeyardError, InputError, QueryError
 from iot_core.limits import QUERY_CHARACTERS
 from iot_core.query import parse
 
@@ -169,7 +168,7 @@ async def _heard(gate: TelemetryGate, states: States, events: Events | None, sin
     try:
         async with events(since) as source:
             return await gate.failure(source, states.keys())
-    except MonitorError as error:
+    except EdgeyardError as error:
         return f"{gate}: {error}"
 
 
