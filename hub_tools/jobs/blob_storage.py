@@ -27,6 +27,8 @@ LEASE_S = 60.0
 LOOK_S = 2.0
 RENEWED_PER_LEASE = 3
 START = "-start"
+WRITER = "writer"
+"""Metadata of a segment: the token of the lease that it was written under."""
 
 
 def is_blob_place(text: str) -> bool:
@@ -105,7 +107,7 @@ class BlobStorage:
 
     def acquire(self, holder: str) -> None:
         from azure.core import MatchConditions
-        from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+        from azure.core.exceptions import ResourceNotFoundError
 
         lease = self._blob("lease")
         options: dict[str, Any] = {"match_condition": MatchConditions.IfMissing}
@@ -121,10 +123,9 @@ class BlobStorage:
                 options = {"match_condition": MatchConditions.IfNotModified, "etag": etag}
             except ResourceNotFoundError:
                 pass
-            try:
-                self._etag = lease.upload_blob(self._lease_text(holder), overwrite=True, **options)["etag"]
-            except (ResourceExistsError, ResourceModifiedError):
-                raise JournalBusyError(f"somebody else just began to work on {self._job_id}: try again") from None
+            self._etag = self._write_lease(holder, **options)
+        if not self._etag:
+            raise JournalBusyError(f"somebody else just began to work on {self._job_id}: try again")
         self._next = max((_number(name) for name in self._names("journal/")), default=0) + 1
         self._over.clear()
         self._renewing = threading.Thread(target=self._renew, args=(holder,), name="lease", daemon=True)
@@ -132,13 +133,14 @@ class BlobStorage:
 
     def release(self) -> None:
         from azure.core import MatchConditions
+        from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 
         self._over.set()
         if self._renewing is not None:
             self._renewing.join()
             self._renewing = None
         if not self._lost:
-            with self._errors():
+            with self._errors(), suppress(ResourceModifiedError, ResourceNotFoundError):
                 self._blob("lease").delete_blob(etag=self._etag, match_condition=MatchConditions.IfNotModified)
 
     def create(self) -> bool:
@@ -162,11 +164,13 @@ class BlobStorage:
 
         if self._lost:
             raise StoreError(f"the lease on {self._job_id} was lost: {self._lost}; nothing more is written")
+        segment = self._blob(f"journal/{self._next:08}{kind}")
         with self._errors():
             try:
-                self._blob(f"journal/{self._next:08}{kind}").upload_blob(data)
+                segment.upload_blob(data, metadata={WRITER: self._token})
             except ResourceExistsError:
-                raise StoreError(f"somebody else writes to the journal of {self._job_id}: this run ends") from None
+                if segment.get_blob_properties().metadata.get(WRITER) != self._token:
+                    raise StoreError(f"somebody else writes to the journal of {self._job_id}: this run ends") from None
         self._next += 1
 
     def _segments(self) -> list[str]:
@@ -186,29 +190,42 @@ class BlobStorage:
         until = self._clock.now() + self._lease_s
         return json.dumps({"holder": holder, "until": until, "token": self._token, "process": os.getpid()}).encode()
 
+    def _write_lease(self, holder: str, **condition: Any) -> str:
+        """Its new ETag, or "" where it is somebody else's.
+
+        The client tries again when an answer is lost, and is then refused for what its first try did.
+        """
+        from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+
+        lease = self._blob("lease")
+        with suppress(ResourceExistsError, ResourceModifiedError):
+            return str(lease.upload_blob(self._lease_text(holder), overwrite=True, **condition)["etag"])
+        try:
+            found = lease.download_blob()
+            own = json.loads(found.readall())["token"] == self._token
+        except ResourceNotFoundError:
+            return ""
+        return str(found.properties.etag) if own else ""
+
     def _renew(self, holder: str) -> None:
         """Until the end; a lease that cannot be renewed in its time is lost, and whoever took it keeps it."""
         from azure.core import MatchConditions
-        from azure.core.exceptions import AzureError, ResourceModifiedError, ResourceNotFoundError
+        from azure.core.exceptions import AzureError
 
         good_until = self._clock.monotonic() + self._lease_s
         while not self._over.wait(self._lease_s / RENEWED_PER_LEASE):
             begun = self._clock.monotonic()
             try:
-                answer = self._blob("lease").upload_blob(
-                    self._lease_text(holder),
-                    overwrite=True,
-                    etag=self._etag,
-                    match_condition=MatchConditions.IfNotModified,
-                )
-                self._etag, good_until = answer["etag"], begun + self._lease_s
-            except (ResourceModifiedError, ResourceNotFoundError):
-                self._lost = "another took it"
-                return
+                etag = self._write_lease(holder, etag=self._etag, match_condition=MatchConditions.IfNotModified)
             except AzureError:
                 if self._clock.monotonic() > good_until:
                     self._lost = "it could not be renewed"
                     return
+                continue
+            if not etag:
+                self._lost = "another took it"
+                return
+            self._etag, good_until = etag, begun + self._lease_s
 
     def _errors(self) -> AbstractContextManager[None]:
         return _errors(f"the journal of {self._job_id} in {self.place}")

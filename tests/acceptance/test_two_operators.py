@@ -121,7 +121,7 @@ def test_while_one_works_on_a_job_another_may_look_and_is_refused_by_name_to_go_
 def test_of_two_who_go_on_with_a_job_or_undo_it_at_once_one_does(fleet: RunningHub, place: tuple[str, ...]) -> None:
     what = (*WHERE, "--desired", "raced=1", "--schema", "none", "--no-wait", *place)
     running = Process(
-        fleet.home, "job", "rollout", *what, "--waves", "10,100%", "--bake", "12s", "--yes", "-o", "json", until="baking"
+        fleet.home, "job", "rollout", *what, "--waves", "10,100%", "--bake", "9s", "--yes", "-o", "json", until="baking"
     )
     job = json.loads(edgeyard(fleet.home, "job", "journals", *place, "-o", "json").stdout)[0]["job"]
     assert edgeyard(fleet.home, "job", "pause", job, *place).returncode == 0

@@ -6,8 +6,11 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from azure.core.exceptions import ServiceResponseError
+from azure.core.pipeline.transport import HttpTransport, RequestsTransport
 from azure.storage.blob import BlobServiceClient, generate_account_sas
 
 from hub_tools.jobs.blob_storage import BlobJobs, BlobStorage, is_blob_place
@@ -93,6 +96,31 @@ def test_a_lease_that_ran_out_is_taken_and_its_old_holder_writes_nothing_more(
     storage._over.set()
     assert storage._renewing is not None
     storage._renewing.join()
+
+
+@pytest.mark.parametrize("verb", ["PUT", "DELETE"])
+def test_an_answer_that_is_lost_does_not_look_like_somebody_else(
+    jobs: BlobJobs, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    send, lost = RequestsTransport.send, list[str]()
+
+    def losing_each_first_answer(self: RequestsTransport, request: Any, **options: Any) -> Any:
+        answer = send(self, request, **options)
+        path = urlsplit(request.url).path
+        if request.method == verb and path not in lost:
+            lost.append(path)
+            raise ServiceResponseError("the connection was closed")
+        return answer
+
+    monkeypatch.setattr(RequestsTransport, "send", losing_each_first_answer)
+    monkeypatch.setattr(HttpTransport, "sleep", lambda self, duration: None)
+    with Journal.create(jobs, SPEC, operator="anna@here") as journal:
+        journal.outcome("d1", DeviceState.WRITTEN)
+        journal.sync()
+        journal.outcome("d2", DeviceState.WRITTEN)
+    with Journal.open(jobs, "job-1", operator="ben@there") as journal:
+        assert list(journal.standings()) == ["d1", "d2"]
+    assert {path.split("/")[-1] for path in lost} >= ({"lease", "00000001", "00000002"} if verb == "PUT" else {"lease"})
 
 
 def test_beginning_again_leaves_the_job_alone_in_it(jobs: BlobJobs) -> None:
