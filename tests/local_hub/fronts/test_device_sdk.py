@@ -129,7 +129,7 @@ async def test_a_client_comes_back_by_itself_after_the_hub_was_restarted(own_hub
 
 async def test_a_second_client_of_the_same_device_takes_over(sdk: Any, rest: Any, eventually: Any) -> None:
     device = await rest.device()
-    first = await sdk(device, auto_connect=False)
+    first = await sdk(device, connection_retry=False)
     second = await sdk(device)
 
     async def first_is_out() -> bool:
