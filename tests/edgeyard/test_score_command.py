@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from PIL import Image
 
 from edgeyard.cli.main import run
-from edgeyard.faces import Box, annotated, find_faces, widened
+from edgeyard.faces import Box, annotated, find_faces, photograph_from_camera, widened
 from modules.scorer.catalogue import BUILT_IN
 from modules.scorer.samples import sample_paths
 from tests.modules.scorer.serving_models import serving_models
@@ -91,6 +93,31 @@ def test_a_picture_of_one_face_can_be_scored_whole(
     Image.open(SAMPLES["astronaut"]).crop((104, 35, 177, 108)).save(cut)
     assert run(["score", "-m", "emotion", "--whole", str(cut), "--url", url]) == 0
     assert capsys.readouterr().out.startswith("happy ")
+
+
+def test_a_camera_s_fifth_picture_is_scored_in_its_own_colours(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A film plays the camera: OpenCV reads both by the same calls."""
+    coffee = np.asarray(Image.open(SAMPLES["coffee"]).convert("RGB"))[:, :, ::-1]
+    film, taken = tmp_path / "film.avi", tmp_path / "taken.png"
+    writer = cv2.VideoWriter(str(film), cv2.VideoWriter.fourcc(*"MJPG"), 10, coffee.shape[1::-1])
+    for brightness in (0, 0, 0.1, 0.3, 1, 0):
+        writer.write((coffee * brightness).astype(np.uint8))
+    writer.release()
+    capture, asked = cv2.VideoCapture, list[int]()
+
+    def camera(number: int) -> cv2.VideoCapture:
+        asked.append(number)
+        return capture(str(film))
+
+    monkeypatch.setattr(cv2, "VideoCapture", camera)
+    assert run(["score", "--camera", "2", "--url", url]) == 0
+    assert capsys.readouterr().out.startswith("espresso ")
+    assert asked == [2]
+    photograph_from_camera(0).save(taken)
+    seen = np.asarray(Image.open(taken), dtype=float).mean(axis=(0, 1))
+    assert np.abs(seen - coffee[:, :, ::-1].mean(axis=(0, 1))).max() < 5
 
 
 def test_the_key_comes_from_a_file_or_the_environment(
