@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ class HubProcess:
 
 @dataclass
 class Telemetry:
-    """What the hub's event stream showed so far."""
+    """What arrived at the hub's built-in endpoint so far."""
 
     events: list[dict[str, Any]] = field(default_factory=list)
 
@@ -126,27 +127,39 @@ async def edge(config: EdgeConfig) -> AsyncIterator[LocalEdge]:
 
 @pytest.fixture
 async def telemetry(hub: HubProcess, device_id: str) -> AsyncIterator[Telemetry]:
-    """The hub's events from now on, also over a restart of the hub."""
+    """The device's events from now on, whenever the hub is away meanwhile."""
     seen = Telemetry()
-    watching = asyncio.create_task(_watch(hub, device_id, seen))
-    yield seen
-    watching.cancel()
+    async with aiohttp.ClientSession() as session:
+        partitions = (await _ask(hub, session, "/eventhub"))["partitions"]
+        following = {each["id"]: each["lastSequenceNumber"] + 1 for each in partitions}
+        watching = asyncio.create_task(_watch(hub, session, following, device_id, seen))
+        yield seen
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
 
-async def _watch(hub: HubProcess, device_id: str, seen: Telemetry) -> None:
-    timeout = aiohttp.ClientTimeout(total=None)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        while True:
-            try:
-                running = json.loads(hub.files.running.read_text())
-                url = f"http://{running['admin_host']}:{running['admin_port']}/events?device={device_id}"
-                headers = {"Authorization": f"Bearer {hub.files.admin_token.read_text().strip()}"}
-                async with session.get(url, headers=headers) as response:
-                    async for line in response.content:
-                        seen.events.append(json.loads(line))
-            except (aiohttp.ClientError, OSError, ValueError):
-                pass
-            await asyncio.sleep(0.02)
+async def _watch(
+    hub: HubProcess, session: aiohttp.ClientSession, following: dict[str, int], device_id: str, seen: Telemetry
+) -> None:
+    """`following` has the number of each partition's next event."""
+    while True:
+        with suppress(aiohttp.ClientError, OSError, ValueError):
+            for partition in following:
+                path = f"/eventhub/partitions/{partition}/events?from=sequence:{following[partition]}"
+                for event in await _ask(hub, session, path):
+                    following[partition] = event["sequenceNumber"] + 1
+                    if event["deviceId"] == device_id:
+                        seen.events.append(event)
+        await asyncio.sleep(0.05)
+
+
+async def _ask(hub: HubProcess, session: aiohttp.ClientSession, path: str) -> Any:
+    """Of the hub's own door for tests."""
+    running = json.loads(hub.files.running.read_text())
+    headers = {"Authorization": f"Bearer {hub.files.admin_token.read_text().strip()}"}
+    url = f"http://{running['admin_host']}:{running['admin_port']}{path}"
+    async with session.get(url, headers=headers, raise_for_status=True) as response:
+        return await response.json()
 
 
 async def until(condition: Callable[[], Any], timeout_s: float = WAIT_S) -> Any:

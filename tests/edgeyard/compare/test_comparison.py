@@ -192,8 +192,6 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-# aiohttp does not wait for the TLS connection of a request that was cancelled: the loop may end while it says goodbye.
-@pytest.mark.filterwarnings("ignore:unclosed resource <TCPTransport:ResourceWarning")
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("at", MOMENTS)
 def test_ctrl_c_leaves_nothing_behind(hubs: tuple[RunningHub, RunningHub], at: tuple[str, str]) -> None:
