@@ -72,7 +72,6 @@ from hub_tools.jobs.settings_check import check_values
 from hub_tools.jobs.storage import Jobs, storage_of
 from hub_tools.jobs.telemetry_gate import Events
 from hub_tools.jobs.throttles import Capacity
-from hub_tools.monitor import DEFAULT_GROUP, OWN_GROUP, NoConsumerGroupError, watch
 from hub_tools.programs import value_made_by
 from hub_tools.service import HubService, Json
 from iot_core.errors import InputError
@@ -363,6 +362,8 @@ def _events_of(target: TargetHub) -> Events | None:
 
     @asynccontextmanager
     async def events(since: float) -> AsyncIterator[AsyncIterator[Json]]:
+        from hub_tools.monitor import DEFAULT_GROUP, OWN_GROUP, NoConsumerGroupError, watch
+
         async with AsyncExitStack() as stack:
             listen = partial(watch, target.connection_string, ca_file=target.ca_file, since=since)
             try:

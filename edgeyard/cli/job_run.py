@@ -20,7 +20,6 @@ from edgeyard.cli.hubs import TargetHub, confirm_change
 from edgeyard.cli.job_render import describe, overlap_lines, print_line, progress_text
 from edgeyard.cli.job_status import JobStatus
 from edgeyard.cli.render import print_note, stderr
-from hub_tools.cloud_to_device import CloudMessage, CloudToDevice
 from hub_tools.jobs.forecast import Plan
 from hub_tools.jobs.job import JobSpec
 from hub_tools.jobs.journal import Journal
@@ -115,6 +114,8 @@ class Order:
 
 async def sender(target: TargetHub, stack: AsyncExitStack) -> SendMessage:
     """Sends messages to devices until the stack is left."""
+    from hub_tools.cloud_to_device import CloudMessage, CloudToDevice
+
     link = CloudToDevice(target.credential(), ca_file=target.ca_file)
     await stack.enter_async_context(link)
 
