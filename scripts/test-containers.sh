@@ -69,4 +69,4 @@ if ! base_image; then
     echo "test-containers: NOT RUN: $BASE can be neither pulled nor made here." >&2
     exit 0
 fi
-sh scripts/pytest-strict.sh -m containers
+sh scripts/pytest-strict.sh -m containers -o faulthandler_timeout=900
