@@ -102,7 +102,7 @@ class TestFields:
             await hub.registry.put_device(name, {}, None)
         assert hub.registry.statistics()["totalDeviceCount"] == 2
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         body=st.dictionaries(
             st.sampled_from(

@@ -140,7 +140,7 @@ async def test_a_body_that_is_cut_off_harms_nobody(hub: Any, rest: Any) -> None:
     assert (await rest.call("GET", "/devices/half")).status == 404
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(min_size=1, max_size=200))
 async def test_random_bytes_are_never_served(hub: Any, data: bytes) -> None:
     answer = await answer_to(hub, data + b"\r\n\r\nGET / HTTP/1.1\r\nConnection: close\r\n\r\n")
@@ -148,14 +148,14 @@ async def test_random_bytes_are_never_served(hub: Any, data: bytes) -> None:
     assert b"Traceback" not in answer
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(min_size=1, max_size=200))
 async def test_random_frames_are_read_after_the_upgrade_only(hub: Any, frames: bytes) -> None:
     async with dialled(hub, UPGRADE + b"\r\n" + frames) as reader:
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

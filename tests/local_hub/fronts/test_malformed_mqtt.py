@@ -253,7 +253,7 @@ async def test_clients_that_never_finish_do_not_keep_others_out(hub: Any, rest: 
         await client.close()
 
 
-FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @FUZZ

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modules.aggregator import exact
@@ -28,7 +28,6 @@ def aggregate(name: str, values: list[float], *, p: float | None = None, length_
     return function.result(Whole(records=len(values), length_s=length_s, p=p), *parts)
 
 
-@settings(deadline=None)
 @given(st.lists(NUMBERS))
 def test_a_sum_is_exact_and_rounded_once(values: list[float]) -> None:
     total = sum((Fraction(value) for value in values), Fraction())
@@ -47,7 +46,6 @@ def test_what_is_beyond_doubles_is_null() -> None:
     assert aggregate("avg", [1.7e308, 1.7e308]) == 1.7e308
 
 
-@settings(deadline=None)
 @given(st.lists(READINGS, min_size=2, max_size=30))
 def test_deviations_are_those_of_exact_arithmetic(values: list[float]) -> None:
     fractions = [Fraction(value) for value in values]
@@ -79,7 +77,6 @@ def test_without_values_all_but_counts_and_rates_are_null() -> None:
     assert {name for name, value in empty.items() if value is not None} == {"count", "rate"}
 
 
-@settings(deadline=None)
 @given(st.lists(NUMBERS, min_size=1, max_size=60), st.floats(0, 100))
 def test_a_percentile_is_within_its_error(values: list[float], p: float) -> None:
     sketch = Sketch()
@@ -103,7 +100,6 @@ def test_a_sketch_stays_small_and_forgets_the_smallest_magnitudes_first() -> Non
 
 
 @pytest.mark.parametrize("make", ALL_PARTS)
-@settings(deadline=None)
 @given(data=st.data())
 def test_parts_do_not_know_the_order_nor_how_they_were_merged_nor_a_restart(make: Any, data: st.DataObject) -> None:
     entries = data.draw(st.lists(st.tuples(READINGS, st.integers(0, 3)), max_size=20))

@@ -41,7 +41,7 @@ def ended(it: Any) -> Any:
 
 @pytest.mark.parametrize("window", WINDOWS, ids=lambda window: str(window["type"]))
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_order_within_the_lateness_gives_the_same_final_results(
     bench: Any, stands: Any, window: Any, data: st.DataObject
 ) -> None:
@@ -59,7 +59,7 @@ def test_any_order_within_the_lateness_gives_the_same_final_results(
 
 @pytest.mark.parametrize("window", WINDOWS[:2] + WINDOWS[4:], ids=lambda window: str(window["type"]))
 @given(records=RECORDS, lateness=st.sampled_from([0, 5, 200]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_record_is_in_one_window_or_reported_as_late(
     bench: Any, stands: Any, window: Any, records: list[Any], lateness: float
 ) -> None:
@@ -76,7 +76,7 @@ def test_every_record_is_in_one_window_or_reported_as_late(
 
 @pytest.mark.parametrize("window", WINDOWS, ids=lambda window: str(window["type"]))
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_restart_at_any_moment_changes_no_emission(bench: Any, window: Any, data: st.DataObject) -> None:
     records = data.draw(RECORDS)
     cut = data.draw(st.integers(0, len(records)))
@@ -94,7 +94,6 @@ def test_a_restart_at_any_moment_changes_no_emission(bench: Any, window: Any, da
 
 
 @given(times=st.lists(st.integers(0, 300), min_size=1, max_size=60))
-@settings(deadline=None)
 def test_the_watermark_never_falls_and_windows_do_not_pile_up(bench: Any, times: list[int]) -> None:
     it = bench(allowedLateness=20)
     aggregation = it.engine.aggregations["one"]

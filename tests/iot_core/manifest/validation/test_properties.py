@@ -39,7 +39,7 @@ def errors(findings: list[Finding]) -> list[Finding]:
 
 
 @given(JSON)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_json_is_checked_and_nothing_is_raised(document: Any) -> None:
     wrapped = {"modulesContent": {"$edgeAgent": {"properties.desired": document}, "$edgeHub": document}}
     for candidate in (document, wrapped):
@@ -54,7 +54,7 @@ def places(value: Any) -> list[tuple[Any, Any]]:
 
 
 @given(st.integers(0, len(MERGED) - 1), st.randoms(use_true_random=False), JSON)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_the_parser_refuses_has_an_error(index: int, random: Random, value: Any) -> None:
     document = deepcopy(MERGED[index])
     container, key = random.choice(places(document))
