@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.acceptance.support import RunningHub, edgeyard, eventually
 pytestmark = pytest.mark.acceptance
 
 
-def one_error_line(result: object, *words: str) -> None:
+def one_error_line(result: subprocess.CompletedProcess[str], *words: str) -> None:
     text = result.stderr
     assert result.returncode == 2, text
     assert len(text.strip().splitlines()) == 1, text

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -150,7 +151,7 @@ async def jobs_finish(service: RestHubService, record: Record) -> None:
         assert all(tags[name] >= number for name, number in record.jobs.newest_in_slots().items())
 
 
-async def finished(service: RestHubService, number: int) -> dict[str, object]:
+async def finished(service: RestHubService, number: int) -> dict[str, Any]:
     async with asyncio.timeout(10):
         while (job := await service.get_job(job_id(number)))["status"] in ("enqueued", "scheduled", "running"):
             pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from email.utils import formatdate
@@ -9,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from hub_tools import rest
 from hub_tools.replies import Reply
 from hub_tools.rest import RestHubService
 from hub_tools.retries import JITTER, PAUSES_S, pause_before_retry
@@ -49,7 +49,7 @@ def paused(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
 
-    monkeypatch.setattr(rest.asyncio, "sleep", pause)
+    monkeypatch.setattr(asyncio, "sleep", pause)
     return pauses
 
 

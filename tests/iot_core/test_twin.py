@@ -13,7 +13,7 @@ from iot_core.twin import Section, SectionName, document_size, merge_patch, patc
 THEN, NOW = "2026-01-01T00:00:00.0000000Z", "2026-01-02T00:00:00.1234567Z"
 
 scalars = st.booleans() | st.integers(-(2**52), 2**52 - 1) | st.text(st.characters(codec="utf-8"), max_size=5)
-keys = st.text(st.characters(codec="utf-8", exclude_characters=".$# ", exclude_categories=("Cc",)), max_size=3)
+keys = st.text(st.characters(codec="utf-8", exclude_characters=".$# ", exclude_categories=["Cc"]), max_size=3)
 documents = st.recursive(
     st.dictionaries(keys, scalars | st.lists(scalars, max_size=3), max_size=3),
     lambda inner: st.dictionaries(keys, inner | scalars, max_size=3),

@@ -33,7 +33,7 @@ class Probe:
             await self._client.patch_twin_reported_properties({"colour": patch["colour"]})
 
     async def on_method(self, request: MethodRequest) -> None:
-        payload = request.payload or {}
+        payload: Any = request.payload or {}
         if request.name == "send":
             for number in range(payload["first"], payload["first"] + payload["count"]):
                 await self._send("out", {"number": number})

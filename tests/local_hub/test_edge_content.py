@@ -72,7 +72,9 @@ async def test_a_layer_keeps_what_it_does_not_name(hub: Hub) -> None:
 
 async def test_content_that_cannot_be_is_refused_and_nothing_is_written(hub: Hub) -> None:
     before = modules(hub)
-    for body in ({}, {"modulesContent": {"sim": {}}}, {**CONTENT, "deviceContent": {"properties.desired.a": 1}}):
+    device = {"deviceContent": {"properties.desired.a": 1}}
+    bodies: tuple[dict[str, Any], ...] = ({}, {"modulesContent": {"sim": {}}}, {**CONTENT, **device})
+    for body in bodies:
         with refusal("InvalidConfigurationContent"):
             await hub.configurations.apply_content("e1", body)
     broken = {"modulesContent": {**CONTENT["modulesContent"], "sim": {"properties.desired": {"a": [None]}}}}

@@ -165,7 +165,8 @@ class TestScopes:
         own = await self.edge(hub, "child", parent)
         made = hub.registry.get_device("child")
         assert (made["deviceScope"], made["parentScopes"]) == (own, [parent])
-        for given_parents in ({}, {"parentScopes": []}):
+        none_given: tuple[dict[str, Any], ...] = ({}, {"parentScopes": []})
+        for given_parents in none_given:
             after = await hub.registry.put_device("child", {**EDGE, "deviceScope": own, **given_parents}, "*")
             assert "parentScopes" not in after
 

@@ -11,7 +11,7 @@ from local_hub.controls.seed import SeedError, read_seed, sow
 from local_hub.hub import Hub
 
 KEY = "c2VlZGVkIGtleSBvZiAzMiBieXRlcyBpbiBiYXNlNjQ="
-SEED = {
+SEED: dict[str, Any] = {
     "devices": [
         {
             "deviceId": "thermostat",

@@ -23,7 +23,8 @@ async def client(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Amq
     monkeypatch.setattr(clients, "LOGIN_WITHIN_S", SHORT_S)
     front = AmqpFront(hub)
     server = await asyncio.get_running_loop().create_server(front.protocol, "127.0.0.1", 0)
-    opened = await AmqpClient.connect(*server.sockets[0].getsockname(), None)
+    host, port = server.sockets[0].getsockname()
+    opened = await AmqpClient.connect(host, port, None)
     yield opened
     await opened.close()
     server.close()

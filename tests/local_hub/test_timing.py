@@ -51,7 +51,7 @@ async def test_a_wait_for_a_time_of_day_goes_on_when_the_clock_is_set_back(clock
 
 async def test_a_condition_ends_a_wait_too(clock: ManualClock) -> None:
     seen = list[int]()
-    assert await until(clock, clock.monotonic() + 3600, lambda: bool(seen) or seen.append(1) is not None) is True
+    assert await until(clock, clock.monotonic() + 3600, lambda: bool(seen) or bool(seen.append(1))) is True
     assert await until(clock, clock.monotonic(), lambda: False) is False
 
 

@@ -17,7 +17,7 @@ from modules.trigger.settings import TriggerSettings
 
 REPOSITORY = Path(__file__).parents[2]
 MODULES = ["aggregator", "scorer", "sentiment", "sentiment_container", "trigger"]
-SETTINGS = {
+SETTINGS: dict[str, type[TwinSettings]] = {
     "aggregator": AggregatorSettings,
     "scorer": ScorerSettings,
     "sentiment": SentimentSettings,
@@ -33,8 +33,7 @@ def test_the_committed_schema_is_current(module: str) -> None:
 @pytest.mark.parametrize("module", SETTINGS)
 def test_the_readme_names_every_setting_and_its_default(module: str) -> None:
     text = (REPOSITORY / "modules" / module / "README.md").read_text("utf-8")
-    settings: type[TwinSettings] = SETTINGS[module]
-    assert [name for name in settings.twin_names() if f"| `{name}` |" not in text] == []
+    assert [name for name in SETTINGS[module].twin_names() if f"| `{name}` |" not in text] == []
 
 
 @pytest.mark.parametrize("module", MODULES)

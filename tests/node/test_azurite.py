@@ -91,7 +91,7 @@ def upload(hub: RunningHub, connection_string: str, data: bytes) -> dict[str, An
         server_verification_cert=hub.ca_pem,
     )
     try:
-        info: dict[str, Any] = client.get_storage_info_for_blob("logs/to day.txt")
+        info: Any = client.get_storage_info_for_blob("logs/to day.txt")
         address = "https://{hostName}/{containerName}/{blobName}{sasToken}".format(**info)
         with BlobClient.from_blob_url(address, max_single_put_size=1024, max_block_size=1024) as blob:
             blob.upload_blob(data, overwrite=True)

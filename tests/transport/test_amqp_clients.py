@@ -67,6 +67,9 @@ class Node:
         else:
             connection.accept_login()
 
+    def on_login_response(self, connection: AmqpServerProtocol, response: bytes) -> None:
+        raise AssertionError("nobody was challenged")
+
     def on_open(self, connection: AmqpServerProtocol, peer: Open) -> None:
         pass
 

@@ -72,6 +72,9 @@ class Recorder:
         self.calls.append("login")
         self.decide(connection)
 
+    def on_login_response(self, connection: AmqpServerProtocol, response: bytes) -> None:
+        raise AssertionError("nobody was challenged")
+
     def on_open(self, connection: AmqpServerProtocol, peer: Any) -> None:
         self.calls.append("open")
 

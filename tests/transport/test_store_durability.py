@@ -17,7 +17,7 @@ import pytest
 
 from iot_core.errors import StoreError
 from transport.store import Store
-from transport.store_writer import Append, Write, Writer
+from transport.store_writer import Item, Writer
 
 TABLE = "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL);"
 
@@ -61,7 +61,7 @@ class RecordingWriter(Writer):
         super().commit()
         self.history.append("committed")
 
-    def acknowledge(self, group: list[Write | Append]) -> None:
+    def acknowledge(self, group: list[Item]) -> None:
         self.history.append(f"acknowledged {len(group)}")
         super().acknowledge(group)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -31,7 +32,7 @@ class Worker:
 def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long the loop rested, each time."""
     taken: list[float] = []
-    monkeypatch.setattr(store_handover.time, "sleep", taken.append)
+    monkeypatch.setattr(time, "sleep", taken.append)
     return taken
 
 

@@ -36,13 +36,13 @@ class Recorder(asyncio.Protocol):
         self.heard = asyncio.Event()
         self.pauses = 0
         self.writable = asyncio.Event()
-        self.made: asyncio.Future[asyncio.Transport] = asyncio.get_running_loop().create_future()
+        self.made: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.got_eof = asyncio.Event()
         self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: Any = transport
-        self.made.set_result(self.transport)
+        self.made.set_result(transport)
 
     def data_received(self, data: bytes) -> None:
         self.received += data
@@ -299,7 +299,7 @@ async def test_abort_drops_the_connection_at_once(yard: Any) -> None:
 
 async def test_garbage_instead_of_a_handshake_gets_an_alert_and_no_protocol(yard: Any) -> None:
     made: list[Recorder] = []
-    async with serving(yard, lambda: made.append(Recorder()) or made[-1]) as port:  # type: ignore[func-returns-value]
+    async with serving(yard, lambda: made.append(Recorder()) or made[-1]) as port:
         reader, writer = await asyncio.open_connection(yard.host, port)
         writer.write(b"GET / HTTP/1.1\r\n\r\n" * 20)
         answer = await reader.read()
@@ -386,7 +386,7 @@ async def test_a_verify_callback_can_accept_a_self_signed_client(yard: Any, tmp_
     device.save(tmp_path / "device.pem", tmp_path / "device.key")
     seen: list[ClientCertificate] = []
     server = Recorder()
-    async with serving(yard, lambda: server, verify=lambda certificate: seen.append(certificate) is None) as port:
+    async with serving(yard, lambda: server, verify=lambda certificate: not seen.append(certificate)) as port:
         writer = await dial_with(yard, port, tmp_path)
         transport = await server.made
         assert transport.get_extra_info("peercert_der") == ssl.PEM_cert_to_DER_cert(device.certificate_pem.decode())

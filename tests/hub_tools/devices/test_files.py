@@ -98,7 +98,8 @@ def test_the_format_is_that_of_the_suffix(tmp_path: Path) -> None:
         read_devices(tmp_path / "d.txt")
 
 
-VALUES = st.text(max_size=5) | st.integers() | st.booleans() | st.just({}) | st.lists(st.integers(), max_size=2)
+LEAVES = st.text(max_size=5) | st.integers() | st.booleans()
+VALUES: st.SearchStrategy[Any] = LEAVES | st.just({}) | st.lists(st.integers(), max_size=2)
 
 
 @given(VALUES)

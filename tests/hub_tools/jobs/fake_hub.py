@@ -78,7 +78,7 @@ class FakeHub:
         self._fail()
         self.queries.append(text)
         documents = self.rows if "devices.jobs" in text else [self.lagging.get(n, self.twin(n)) for n in self.desired]
-        rows = list(run(text, documents))
+        rows = [dict(row) for row in run(text, documents)]
         size = min(page_size, self.page_rows)
         for start in range(0, max(len(rows), 1), size):
             more = "more" if start + size < len(rows) else None

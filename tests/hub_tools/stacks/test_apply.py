@@ -124,8 +124,8 @@ async def test_a_failure_that_the_agent_mends_is_none(
         return (500, "the registry is away") if not desired.get("mended") else (200, "")
 
     await edge_device("e1", report)
-    watcher.waits = lambda said: mend.set() if said.failed else None
     mend = asyncio.Event()
+    watcher.waits = lambda said: mend.set() if said.failed else None
     applying = asyncio.create_task(applier.up(items(BASE)))
     await mend.wait()
     await service.patch_twin(Identity("e1", "$edgeAgent"), {"properties": {"desired": {"mended": True}}})

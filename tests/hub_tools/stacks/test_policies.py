@@ -208,7 +208,7 @@ def test_a_level_that_there_is_not_is_refused() -> None:
 
 
 def test_previews_run_rules_and_policies_on_what_each_class_gets() -> None:
-    items = {
+    items: dict[str, Deployment | Layer] = {
         "b": Deployment(name="b", target="*", priority=1, modules=[sound(ports={80: 8080})]),
         "l": Layer(
             name="l", target="tags.a = 1", priority=5, modules=[sound(name="n", image="n:latest", ports={80: 8080})]

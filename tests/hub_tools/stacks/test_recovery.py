@@ -121,7 +121,7 @@ class Yard:
             folder=folder,
             stack="fleet",
             environment="dev",
-            value_of={}.__getitem__,
+            value_of=dict[str, str]().__getitem__,
             watcher=watcher,
             wait=WaitRules(timeout_s=20, poll_s=0.02),
             holder="ann@desk",

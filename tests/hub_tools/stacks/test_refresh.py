@@ -29,7 +29,10 @@ BASE = Deployment(
     metrics={"all": "SELECT deviceId FROM devices"},
 )
 QUIET = Layer(name="quiet", target="tags.building = 'B1'", priority=20, settings={"sensor": {"limits.high": 30}})
-LAYERED = {"base": replace(BASE, modules=[replace(ONE, desired={"interval": 60})]), "quiet": QUIET}
+LAYERED: dict[str, Deployment | Layer] = {
+    "base": replace(BASE, modules=[replace(ONE, desired={"interval": 60})]),
+    "quiet": QUIET,
+}
 SENSOR = Identity("e1", "sensor")
 ID = "fleet-dev-base-1"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 import uuid
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -44,7 +45,7 @@ from iot_core.amqp.types import (
 )
 from iot_core.errors import LocalProtocolError
 
-texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=300)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 ascii_texts = st.text(st.characters(max_codepoint=127), max_size=300)
 single_floats = st.floats(width=32, allow_nan=False)
 NUMBERS = {
@@ -64,7 +65,7 @@ PRIMITIVES = {
     **NUMBERS,
     "null": st.none(),
     "boolean": st.booleans(),
-    "char": st.characters(exclude_categories=("Cs",)).map(Char),
+    "char": st.characters(exclude_categories=["Cs"]).map(Char),
     "uuid": st.uuids(),
     "binary": st.binary(max_size=300),
     "string": texts,
@@ -86,13 +87,13 @@ values = st.recursive(
     ),
     max_leaves=12,
 )
-annotations = st.none() | st.dictionaries(PRIMITIVES["symbol"], values, max_size=4)
+annotation_maps: st.SearchStrategy[Any] = st.none() | st.dictionaries(PRIMITIVES["symbol"], values, max_size=4)
 messages = st.builds(
     Message,
     header=st.none()
     | st.builds(Header, durable=st.booleans(), priority=st.integers(0, 255), ttl=st.integers(0, 2**32 - 1)),
-    delivery_annotations=annotations,
-    message_annotations=annotations,
+    delivery_annotations=annotation_maps,
+    message_annotations=annotation_maps,
     properties=st.none()
     | st.builds(
         Properties,
@@ -105,7 +106,7 @@ messages = st.builds(
     body=st.builds(Data, st.lists(st.binary(max_size=300), min_size=1, max_size=3).map(tuple))
     | st.builds(AmqpValue, values)
     | st.builds(AmqpSequence, st.lists(st.lists(values, max_size=3), min_size=1, max_size=3).map(tuple)),
-    footer=annotations,
+    footer=annotation_maps,
 )
 
 
@@ -165,7 +166,7 @@ def test_encodings_that_we_never_write_are_read(raw: bytes, value: object) -> No
     assert type(decoded) is type(value)
 
 
-COMPACT_ENCODINGS = [
+COMPACT_ENCODINGS: list[tuple[Any, str]] = [
     (None, "40"),
     (True, "41"),
     (UInt(0), "43"),

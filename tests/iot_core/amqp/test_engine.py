@@ -103,6 +103,11 @@ class Pair:
         return [event.delivery for event in self.all(side, DeliveryReceived)]
 
 
+def settle(delivery: Delivery, *state: Any) -> None:
+    assert isinstance(delivery.link, Receiver)
+    delivery.link.settle(delivery, *state)
+
+
 @pytest.fixture
 def pair() -> Pair:
     return Pair().open()
@@ -193,7 +198,7 @@ def test_a_message_arrives_and_its_outcome_comes_back(pair: Pair) -> None:
     pair.run()
     (arrived,) = pair.arrived("server")
     assert (arrived.payload, arrived.tag) == (b"hello", b"t1")
-    arrived.link.settle(arrived, Rejected(error=error_condition("amqp:not-allowed")))
+    settle(arrived, Rejected(error=error_condition("amqp:not-allowed")))
     pair.run()
     assert sent.state == Rejected(error=error_condition("amqp:not-allowed"))
     assert sent.is_settled
@@ -257,9 +262,9 @@ def test_outcomes_that_follow_each_other_leave_as_one_frame(pair: Pair) -> None:
     pair.run()
     deliveries = pair.arrived("server")
     for delivery in deliveries[:20]:
-        delivery.link.settle(delivery)
+        settle(delivery)
     for delivery in deliveries[20:]:
-        delivery.link.settle(delivery, RELEASED)
+        settle(delivery, RELEASED)
     data = pair.server.data_to_send()
     assert data.count(b"\x00\x53\x15") == 2
     pair.client.receive_data(data)
@@ -274,7 +279,7 @@ def test_an_outcome_leaves_before_what_is_sent_after_it(pair: Pair) -> None:
     sender.send(b"request")
     pair.run()
     (request,) = pair.arrived("server")
-    request.link.settle(request)
+    settle(request)
     replies.send(b"reply")
     pair.run()
     assert [type(event) for event in pair.heard["client"][-2:]] == [DeliveryUpdated, DeliveryReceived]
@@ -305,7 +310,7 @@ def test_kept_credit_is_given_again_as_messages_are_settled() -> None:
     pair.run()
     assert not sender.can_send
     for delivery in pair.arrived("server"):
-        delivery.link.settle(delivery)
+        settle(delivery)
     pair.run()
     assert sender.credit == 10
 

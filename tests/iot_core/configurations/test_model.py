@@ -63,6 +63,6 @@ def test_what_cannot_be_is_refused(name: str, change: Any, error: type[Configura
 
 
 def test_a_deployment_has_at_most_fifty_modules() -> None:
-    layer = {"$edgeAgent": {f"properties.desired.modules.m{n}": {} for n in range(51)}}
+    layer: dict[str, Any] = {"$edgeAgent": {f"properties.desired.modules.m{n}": {} for n in range(51)}}
     with pytest.raises(TooManyModulesError):
         parse_settings("a", {"content": {"modulesContent": layer}})

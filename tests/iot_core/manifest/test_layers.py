@@ -129,7 +129,7 @@ def test_null_in_a_layer_removes_what_lower_deployments_set() -> None:
 )
 def test_a_layer_may_not_write_there(module: str, key: str) -> None:
     with pytest.raises(LayerError, match=key):
-        merged(base(), layer("l", 1, **{module: {key: {}}}))
+        merged(base(), layer("l", 1, 2, **{module: {key: {}}}))
 
 
 def test_a_base_without_system_modules_is_refused_by_the_missing_path() -> None:

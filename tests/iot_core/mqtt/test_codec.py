@@ -30,8 +30,8 @@ from iot_core.mqtt import (
 )
 
 packet_ids = st.integers(1, 65535)
-strings = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=40)
-topics = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0+#"), min_size=1, max_size=40)
+strings = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
+topics = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0+#"), min_size=1, max_size=40)
 filters = topics | st.builds(lambda start: f"{start}/+/x/#", topics)
 wills = st.builds(Will, topic=topics, payload=st.binary(max_size=40), qos=st.integers(0, 2), retain=st.booleans())
 connects = st.builds(

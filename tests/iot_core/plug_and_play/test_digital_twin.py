@@ -40,7 +40,7 @@ def test_what_is_only_desired_stands_in_the_metadata_alone() -> None:
 
 
 def test_a_writable_property_shows_the_reported_value_and_the_acknowledgement() -> None:
-    said = {"fanSpeed": {"value": 3.0, "ac": 200, "av": 1, "ad": "done"}}
+    said: dict[str, object] = {"fanSpeed": {"value": 3.0, "ac": 200, "av": 1, "ad": "done"}}
     twin = digital_twin("d", MODEL, desired({"fanSpeed": 2.0}), reported(said))
     assert twin["fanSpeed"] == 3.0
     assert twin["$metadata"]["fanSpeed"] == {

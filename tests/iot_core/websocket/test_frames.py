@@ -92,7 +92,7 @@ def test_what_came_before_an_error_is_delivered() -> None:
 
 @given(payloads=st.lists(st.binary(max_size=300)), cuts=st.lists(st.integers(1, 50), min_size=1))
 def test_however_the_bytes_are_cut_the_stream_is_the_same(payloads: list[bytes], cuts: list[int]) -> None:
-    wire, pieces = b"".join(client_frame(payload) for payload in payloads), []
+    wire, pieces = b"".join(client_frame(payload) for payload in payloads), list[bytes]()
     while wire:
         size = cuts[len(pieces) % len(cuts)]
         pieces.append(wire[:size])

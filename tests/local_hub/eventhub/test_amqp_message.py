@@ -16,7 +16,8 @@ MODULE = Identity("d1", "m")
 
 
 def event(**fields: Any) -> EventData:
-    return EventData(sequence_number=5, message=HubMessage(**{"identity": MODULE, "enqueued": 1.5} | fields))
+    given: dict[str, Any] = {"identity": MODULE, "enqueued": 1.5} | fields
+    return EventData(sequence_number=5, message=HubMessage(**given))
 
 
 def on_the_wire(given: EventData) -> amqp.Message:

@@ -146,7 +146,7 @@ async def test_a_direct_method_is_called_and_answered(hub: Any, rest: Any) -> No
         assert (call.application_properties, json.loads(call.data)) == ({"IoThub-methodname": "shoot"}, {"n": 2})
         answer = text(
             '"done"',
-            properties=Properties(correlation_id=call.properties.correlation_id),
+            properties=Properties(correlation_id=properties_of(call).correlation_id),
             application_properties={"IoThub-status": Int(201)},
         )
         assert is_accepted(await answers.send(answer))
@@ -164,6 +164,16 @@ async def test_a_method_fails_at_once_when_the_device_goes(hub: Any, rest: Any) 
     assert (await calling).headers["iothub-errorcode"] == "DeviceConnectionClosedRemotely"
 
 
+def properties_of(message: Message) -> Properties:
+    assert message.properties is not None
+    return message.properties
+
+
+def annotations_of(message: Message) -> dict[Any, Any]:
+    assert message.message_annotations is not None
+    return message.message_annotations
+
+
 async def test_c2d_messages_are_completed_rejected_and_abandoned(hub: Any, rest: Any, send_c2d: Any) -> None:
     found = await rest.device()
     for body in ("keep", "refuse", "later"):
@@ -173,15 +183,15 @@ async def test_c2d_messages_are_completed_rejected_and_abandoned(hub: Any, rest:
         first, second, third = [await receiver.receive() for _ in range(3)]
         message = first.message()
         assert message.data == b"keep"
-        assert message.properties.to == f"/devices/{found.identity.device_id}/messages/deviceBound"
-        assert message.application_properties["colour"] == "red"
-        assert first.tag == message.message_annotations["x-opt-lock-token"].bytes_le
+        assert properties_of(message).to == f"/devices/{found.identity.device_id}/messages/deviceBound"
+        assert message.application_properties == {"iothub-ack": "none", "colour": "red"}
+        assert first.tag == annotations_of(message)["x-opt-lock-token"].bytes_le
         receiver.settle(first, ACCEPTED)
         receiver.settle(second, Rejected())
         receiver.settle(third, RELEASED)
         again = await receiver.receive()
         assert again.message().data == b"later"
-        assert again.message().message_annotations["iothub-deliverycount"] == 1
+        assert annotations_of(again.message())["iothub-deliverycount"] == 1
         receiver.settle(again, ACCEPTED)
 
 
@@ -193,7 +203,7 @@ async def test_what_was_not_settled_comes_again_with_the_next_link(hub: Any, res
     async with await device(hub, found) as client:
         receiver = await client.receiver(path_of(found, "messages/devicebound"))
         delivery = await receiver.receive()
-        assert delivery.message().message_annotations["iothub-deliverycount"] == 0
+        assert annotations_of(delivery.message())["iothub-deliverycount"] == 0
         receiver.settle(delivery, ACCEPTED)
 
 

@@ -170,6 +170,7 @@ async def test_feedback_comes_when_a_device_has_completed_a_message(own_hub: Any
         receiver.settle(delivery, ACCEPTED)
     message = delivery.message()
     [record] = json.loads(message.data)
+    assert message.properties is not None
     assert message.properties.content_type == "application/vnd.microsoft.iothub.feedback.json"
     assert message.properties.user_id == b"local"
     assert (record["statusCode"], record["originalMessageId"]) == ("Success", "m1")

@@ -163,7 +163,7 @@ async def test_a_client_that_goes_away_leaves_nothing(
         received.set()
         await asyncio.Event().wait()
 
-    upload = asyncio.create_task(http("PUT", "device-files/cut", pieces(), **PUT, Content_Length="1000000"))
+    upload = asyncio.ensure_future(http("PUT", "device-files/cut", pieces(), **PUT, Content_Length="1000000"))
     await received.wait()
 
     async def begun() -> bool:

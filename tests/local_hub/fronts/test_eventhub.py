@@ -294,7 +294,7 @@ async def partition_reader(
     )
 
 
-class MemoryCheckpoints(CheckpointStore):  # type: ignore[misc]
+class MemoryCheckpoints(CheckpointStore):
     """A checkpoint store as azure-eventhub wants it, in memory."""
 
     def __init__(self) -> None:

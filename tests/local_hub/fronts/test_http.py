@@ -157,7 +157,7 @@ async def test_a_query_is_paged_until_no_token_comes(rest: Any) -> None:
     for _ in range(5):
         device = await rest.device()
         await rest.call("PATCH", f"/twins/{device.identity.device_id}", {"tags": {"mark": mark}})
-    sizes, token = [], None
+    sizes, token = list[int](), None
     while token is not None or not sizes:
         headers = {"x_ms_max_item_count": "2"} | ({"x_ms_continuation": token} if token else {})
         body = {"query": f"SELECT * FROM devices WHERE tags.mark = '{mark}'"}

@@ -28,7 +28,9 @@ def router(*routes: dict[str, Any], **parts: Any) -> Router:
 
 def message(**fields: Any) -> HubMessage:
     system = {"contentType": "application/json", "contentEncoding": "utf-8"}
-    return HubMessage(**{"identity": Identity("d1"), "enqueued": 1.0, "body": b'{"t": 31}', "system": system} | fields)
+    usual = {"identity": Identity("d1"), "enqueued": 1.0, "body": b'{"t": 31}', "system": system}
+    given: dict[str, Any] = usual | fields
+    return HubMessage(**given)
 
 
 def goes_to(chosen: Router, sent: HubMessage | None = None) -> list[str]:

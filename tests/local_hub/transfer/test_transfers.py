@@ -221,7 +221,7 @@ async def test_a_line_that_is_no_device_is_in_the_log_and_the_others_count(hub: 
 
 
 async def test_configurations_come_and_go_in_pascal_case(hub: Hub, memory: Memory) -> None:
-    body = {
+    body: dict[str, Any] = {
         "content": {"deviceContent": {"properties.desired.a": {"camelCase": 1}}},
         "targetCondition": "tags.a = 1",
         "priority": 3,

@@ -55,7 +55,7 @@ class EdgeHub:
 
 
 def test_no_window_is_lost_and_none_is_doubled(tmp_path: Path, stands: Any) -> None:
-    messages = [{"n": n, "t": n / 10, "m": "ab"[n % 2], "v": n} for n in range(MESSAGES)]
+    messages: list[dict[str, Any]] = [{"n": n, "t": n / 10, "m": "ab"[n % 2], "v": n} for n in range(MESSAGES)]
     last = {"n": MESSAGES, "t": 10_000, "m": "end", "v": 0}
     hub = EdgeHub(tmp_path)
     for _ in range(KILLS):

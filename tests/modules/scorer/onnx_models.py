@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 __all__ = ["linear", "picture_means", "save", "sha256", "two_inputs", "unlimited"]
 
@@ -58,12 +58,15 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _port(name: str, shape: list[int | str], dtype: int = FLOAT) -> object:
+def _port(name: str, shape: list[int | str], dtype: int = FLOAT) -> ValueInfoProto:
     return helper.make_tensor_value_info(name, dtype, shape)
 
 
 def _model(
-    nodes: list[object], inputs: list[object], outputs: list[object], constants: list[object] | None = None
+    nodes: list[NodeProto],
+    inputs: list[ValueInfoProto],
+    outputs: list[ValueInfoProto],
+    constants: list[TensorProto] | None = None,
 ) -> bytes:
     graph = helper.make_graph(nodes, "test", inputs, outputs, constants or [])
     model: ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)])

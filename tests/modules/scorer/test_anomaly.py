@@ -70,14 +70,14 @@ def test_a_fault_of_fifteen_degrees_is_found_at_any_hour(model: AnomalyModel, ci
 def test_a_sound_sensor_gives_no_alarm_in_a_season(model: AnomalyModel, city: str) -> None:
     detector, settings = Detector(model), ScorerSettings()
     values = hourly(city, noise=0.1)[: model.window + 2000]
-    detector.remember("s", values[: model.window], settings)
-    alarms = [detector.judge("s", float(value), settings).anomaly for value in values[model.window :]]
+    detector.remember(("s",), values[: model.window], settings)
+    alarms = [detector.judge(("s",), float(value), settings).anomaly for value in values[model.window :]]
     assert sum(alarms) == 0
 
 
 def test_a_series_is_not_judged_before_it_has_a_history(model: AnomalyModel) -> None:
     detector, settings = Detector(model), ScorerSettings.from_twin({"minimumHistory": 30})
-    scores = [detector.judge("s", value, settings).score for value in hourly(CITIES[0])[:40].tolist()]
+    scores = [detector.judge(("s",), value, settings).score for value in hourly(CITIES[0])[:40].tolist()]
     assert scores[:30] == [None] * 30
     assert None not in scores[30:]
 
@@ -86,18 +86,18 @@ def test_series_are_apart_and_the_one_silent_for_longest_is_forgotten(model: Ano
     detector, settings = Detector(model), ScorerSettings.from_twin({"maxSeries": 2})
     history = hourly(CITIES[0])[:400].tolist()
     for key in ("a", "b", "a", "c"):
-        detector.remember(key, history, settings)
+        detector.remember((key,), history, settings)
     assert len(detector) == 2
-    assert detector.judge("a", history[-1], settings).score is not None
-    assert detector.judge("b", history[-1], settings).score is None
+    assert detector.judge(("a",), history[-1], settings).score is not None
+    assert detector.judge(("b",), history[-1], settings).score is None
 
 
 def test_an_event_alarms_once(model: AnomalyModel) -> None:
     detector, settings = Detector(model), ScorerSettings()
     history = hourly(CITIES[0])[:400]
-    detector.remember("s", history, settings)
+    detector.remember(("s",), history, settings)
     hot = float(history[-1]) + 30
-    assert [detector.judge("s", hot, settings).anomaly for _ in range(4)] == [True, False, False, False]
+    assert [detector.judge(("s",), hot, settings).anomaly for _ in range(4)] == [True, False, False, False]
 
 
 def test_flagged_values_can_be_kept_out_of_the_window(model: AnomalyModel) -> None:
@@ -106,9 +106,9 @@ def test_flagged_values_can_be_kept_out_of_the_window(model: AnomalyModel) -> No
 
     def second_score(keep: bool) -> float | None:
         detector, settings = Detector(model), ScorerSettings.from_twin({"keepAnomalies": keep, "refractoryValues": 0})
-        detector.remember("s", history, settings)
-        detector.judge("s", strange, settings)
-        return detector.judge("s", strange, settings).score
+        detector.remember(("s",), history, settings)
+        detector.judge(("s",), strange, settings)
+        return detector.judge(("s",), strange, settings).score
 
     kept_out, kept = second_score(False), second_score(True)
     assert kept_out is not None

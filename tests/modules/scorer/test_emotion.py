@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -68,7 +70,7 @@ def test_the_build_puts_the_networks_outputs_into_the_order_of_fer_plus() -> Non
 
 
 def test_the_build_reads_stored_bytes_as_the_published_floats() -> None:
-    entries = [
+    entries: list[dict[str, Any]] = [
         {"name": "w", "shape": [2, 2], "quantization": {"dtype": "uint8", "scale": 0.5, "min": -1.0}},
         {"name": "b", "shape": [1]},
     ]

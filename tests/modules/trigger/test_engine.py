@@ -58,7 +58,7 @@ def test_messages_that_change_nothing_make_no_change() -> None:
 
 
 def test_time_fires_what_holds_and_forgets_what_is_over() -> None:
-    rules = engine(hot=rule(**{"for": 60, "cooldown": 100}))
+    rules = engine(hot=rule("$body.t > 30", **{"for": 60, "cooldown": 100}))
     [change] = rules.take("telemetry", reading(31), NOW)
     assert change.wakes_at == rules.next_due() == NOW + 60
     assert rules.due(NOW + 59) == []
