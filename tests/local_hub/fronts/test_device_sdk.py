@@ -127,8 +127,6 @@ async def test_a_client_comes_back_by_itself_after_the_hub_was_restarted(own_hub
     assert answer.body == {"status": 200, "payload": {"echo": 1}}
 
 
-# paho-mqtt leaves the socket open on which the hub hung up.
-@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
 async def test_a_second_client_of_the_same_device_takes_over(sdk: Any, rest: Any, eventually: Any) -> None:
     device = await rest.device()
     first = await sdk(device, connection_retry=False)
