@@ -23,8 +23,9 @@ from hub_tools.jobs.explain import explain as explain_device
 from hub_tools.jobs.forecast import DIRECT
 from hub_tools.jobs.journal import Journal, JournalView
 from hub_tools.jobs.paths import make_path
+from hub_tools.jobs.progress import JobReport
 from hub_tools.jobs.resume import never_written, resume_job
-from hub_tools.jobs.runner import JobReport, run_job
+from hub_tools.jobs.runner import run_job
 from hub_tools.jobs.throttles import Capacity
 from hub_tools.jobs.undo import UndoReport, undo_job
 from iot_core.errors import InputError

@@ -10,7 +10,7 @@ from edgeyard.cli.render import print_table, stdout
 from hub_tools.jobs.forecast import LOCAL_RATES, Overlap, PathForecast, Plan, Quota
 from hub_tools.jobs.job import JobSpec
 from hub_tools.jobs.outcomes import DeviceState
-from hub_tools.jobs.runner import JobProgress, JobReport
+from hub_tools.jobs.progress import JobProgress, JobReport
 from hub_tools.jobs.throttles import duration
 
 __all__ = [

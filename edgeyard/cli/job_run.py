@@ -26,7 +26,8 @@ from hub_tools.jobs.journal import Journal
 from hub_tools.jobs.paths import SendMessage, make_path
 from hub_tools.jobs.planning import make_plan
 from hub_tools.jobs.population import Sketch
-from hub_tools.jobs.runner import JobProgress, JobReport, Phase, run_job
+from hub_tools.jobs.progress import JobProgress, JobReport, Phase
+from hub_tools.jobs.runner import run_job
 from hub_tools.jobs.storage import Jobs, storage_of
 from hub_tools.jobs.throttles import Capacity
 from iot_core.errors import InputError, StoreError

@@ -10,7 +10,7 @@ from typing import Any
 
 from hub_tools.jobs.journal import operator_name
 from hub_tools.jobs.journals import STATUS_NOTE
-from hub_tools.jobs.runner import JobProgress
+from hub_tools.jobs.progress import JobProgress
 from hub_tools.jobs.storage import JobStorage
 
 __all__ = ["JobStatus", "Request", "now_and_then"]

@@ -13,10 +13,11 @@ from hub_tools.jobs.job_service import JobFailedError
 from hub_tools.jobs.outcomes import DeviceState, Outcome
 from hub_tools.jobs.paths import Path, make_path
 from hub_tools.jobs.planning import NoDeviceMatchesError, PlanDriftError, make_plan
+from hub_tools.jobs.progress import JobProgress, JobReport, Phase
 from hub_tools.jobs.rollout import Rollout
 from hub_tools.jobs.rollout_forecast import RolloutPlan, make_rollout_plan
 from hub_tools.jobs.rollout_run import run_rollout
-from hub_tools.jobs.runner import JobInterruptedError, JobProgress, JobReport, Phase, run_job
+from hub_tools.jobs.runner import JobInterruptedError, run_job
 from hub_tools.jobs.throttles import Capacity
 from hub_tools.jobs.window import Window
 

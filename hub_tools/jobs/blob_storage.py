@@ -170,7 +170,10 @@ class BlobStorage:
                 segment.upload_blob(data, metadata={WRITER: self._token})
             except ResourceExistsError:
                 if segment.get_blob_properties().metadata.get(WRITER) != self._token:
-                    raise StoreError(f"somebody else writes to the journal of {self._job_id}: this run ends") from None
+                    raise StoreError(
+                        f"somebody else writes to the journal of {self._job_id}: this run ends; "
+                        "edgeyard job journals tells how far they are"
+                    ) from None
         self._next += 1
 
     def _segments(self) -> list[str]:

@@ -22,9 +22,10 @@ from hub_tools.jobs.journal import Journal
 from hub_tools.jobs.outcomes import FINAL, DeviceState
 from hub_tools.jobs.part import note_devices
 from hub_tools.jobs.paths import Path, make_path
+from hub_tools.jobs.progress import JobProgress
 from hub_tools.jobs.resume import FAILED_STATES, resume_job
 from hub_tools.jobs.rollout import Rollout
-from hub_tools.jobs.runner import GONE, JobProgress, carry_on
+from hub_tools.jobs.runner import GONE, carry_on
 from hub_tools.jobs.storage import Jobs, storage_of
 from hub_tools.jobs.throttles import Capacity, query_pace
 from hub_tools.jobs.timing import Timing, pauses

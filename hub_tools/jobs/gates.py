@@ -12,7 +12,7 @@ from hub_tools.jobs.outcomes import DeviceState
 from hub_tools.jobs.population import PAGE, id_conditions
 from hub_tools.jobs.telemetry_gate import Events, TelemetryGate, parse_telemetry_gate
 from hub_tools.service import HubService, Json
-from iot_core.errors import EdgeyardError, InputError, QueryError
+from iot_core.errors import InputError, QueryError
 from iot_core.limits import QUERY_CHARACTERS
 from iot_core.query import parse
 
@@ -164,11 +164,13 @@ async def judge(
 
 async def _heard(gate: TelemetryGate, states: States, events: Events | None, since: float) -> str:
     if events is None:
-        return f"{gate}: there is nothing to listen with"
+        return f"{gate}: there is nothing to listen with: name the hub by a policy's connection string"
+    from hub_tools.monitor import MonitorError  # AMQP, which a job without such a gate does not need
+
     try:
         async with events(since) as source:
             return await gate.failure(source, states.keys())
-    except EdgeyardError as error:
+    except MonitorError as error:
         return f"{gate}: {error}"
 
 

@@ -16,7 +16,8 @@ from hub_tools.jobs.journal import Journal, Standing
 from hub_tools.jobs.outcomes import DeviceState, Outcome, Tally
 from hub_tools.jobs.paths import Path
 from hub_tools.jobs.population import DeviceRow, id_conditions, read_devices
-from hub_tools.jobs.runner import GONE, HOLDS, SECTION_VERSION, JobProgress, JobReport, Noted, Remaining, carry_on
+from hub_tools.jobs.progress import JobProgress, JobReport
+from hub_tools.jobs.runner import GONE, HOLDS, SECTION_VERSION, Noted, Remaining, carry_on
 from hub_tools.jobs.throttles import Capacity, query_pace
 from hub_tools.jobs.timing import Timing
 from hub_tools.jobs.twins import read_twins

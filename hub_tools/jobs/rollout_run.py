@@ -27,10 +27,11 @@ from hub_tools.jobs.part import note_devices
 from hub_tools.jobs.paths import Path
 from hub_tools.jobs.planning import NoDeviceMatchesError, nobody
 from hub_tools.jobs.population import read_devices
+from hub_tools.jobs.progress import JobProgress
 from hub_tools.jobs.resume import resume_job
 from hub_tools.jobs.rollout import PLAN_NOTE, Rollout
 from hub_tools.jobs.rollout_states import ENDED, NOTE, RolloutEvent, RolloutState, Step, next_step
-from hub_tools.jobs.runner import JobInterruptedError, JobProgress, carry_on
+from hub_tools.jobs.runner import JobInterruptedError, carry_on
 from hub_tools.jobs.storage import Jobs
 from hub_tools.jobs.telemetry_gate import Events
 from hub_tools.jobs.throttles import Capacity, query_pace

@@ -12,8 +12,9 @@ from hub_tools.jobs.job import JobSpec, MethodCall
 from hub_tools.jobs.journal import Journal, JournalView
 from hub_tools.jobs.outcomes import DeviceState
 from hub_tools.jobs.paths import make_path
+from hub_tools.jobs.progress import JobReport
 from hub_tools.jobs.resume import never_written, resume_job
-from hub_tools.jobs.runner import JobReport, run_job
+from hub_tools.jobs.runner import run_job
 from hub_tools.jobs.undo import Undone, undo_job
 from hub_tools.service import HubService
 from iot_core.errors import InputError

@@ -14,7 +14,8 @@ from hub_tools.jobs.outcomes import DeviceState
 from hub_tools.jobs.paths import make_path
 from hub_tools.jobs.planning import NoDeviceMatchesError, PlanDriftError
 from hub_tools.jobs.population import Sketch
-from hub_tools.jobs.runner import JobInterruptedError, JobProgress, JobReport, Phase, run_job
+from hub_tools.jobs.progress import JobProgress, JobReport, Phase
+from hub_tools.jobs.runner import JobInterruptedError, run_job
 from hub_tools.jobs.twins import CHECKED_MOST
 from hub_tools.jobs.window import Window
 from hub_tools.service import HubService, HubUnreachableError
